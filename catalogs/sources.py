@@ -19,7 +19,7 @@ from catalogs.formats.delimited import DelimitedFile
 from catalogs.formats.fits import FitsFile
 from catalogs.formats.hats import is_hats, open_hats
 from catalogs.formats.parquet import MAGIC, ParquetFile
-from catalogs.formats.table_file import TableFile, Wanted
+from catalogs.formats.table_file import TableFile, TableRequest
 from catalogs.formats.votable import VoTableFile
 from finkray.errors import CatalogError
 
@@ -140,7 +140,7 @@ def open_source(description: Description) -> Source:
     path = description.source.path
     form = description.source.format or _format_of(path)
     place = description.position
-    wanted = Wanted(
+    wanted = TableRequest(
         description.wanted,
         (place.ra, place.dec),
         description.catalog.id,
@@ -160,8 +160,8 @@ def open_source(description: Description) -> Source:
     return Source(description, files)
 
 
-def _open(path: Path, form: str, wanted: Wanted) -> TableFile:
-    readers: Mapping[str, Callable[[Path, Wanted], TableFile]] = {
+def _open(path: Path, form: str, wanted: TableRequest) -> TableFile:
+    readers: Mapping[str, Callable[[Path, TableRequest], TableFile]] = {
         "parquet": lambda path, _: ParquetFile(path),
         "csv": _delimited,
         "fits": FitsFile,
@@ -179,7 +179,7 @@ def _open(path: Path, form: str, wanted: Wanted) -> TableFile:
         ) from error
 
 
-def _delimited(path: Path, wanted: Wanted) -> TableFile:
+def _delimited(path: Path, wanted: TableRequest) -> TableFile:
     if path.name.lower().removesuffix(".gz").endswith(".tsv"):
         wanted = replace(wanted, delimiter="\t")
     return DelimitedFile(path, wanted)

@@ -9,7 +9,7 @@ it lacks.
 from collections.abc import Iterable
 
 from finkray.errors import SettingsError
-from finkray.ledger.copying import Copied, Tell, begin_copy, copy_archive
+from finkray.ledger.copying import BackupResult, Tell, begin_copy, copy_archive
 from finkray.ledger.identity import read_identity
 from finkray.outliers.location import FOLDER as OUTLIERS_FOLDER
 from finkray.results.backlog import LIVE_PATH
@@ -18,7 +18,7 @@ from finkray.storage.contract import Storage
 from finkray.streamout.published import FOLDER as FILTERS_FOLDER
 
 
-def back_up(source: Storage, target: Storage, tell: Tell = lambda _: None) -> Copied:
+def back_up(source: Storage, target: Storage, tell: Tell = lambda _: None) -> BackupResult:
     """Copy an archive, or what is new in it since the last backup in the same place.
 
     Parameters
@@ -32,7 +32,7 @@ def back_up(source: Storage, target: Storage, tell: Tell = lambda _: None) -> Co
 
     Returns
     -------
-    Copied
+    BackupResult
         entries of the archive's ledger; files and what is missing, of results too
 
     Raises
@@ -54,7 +54,7 @@ def back_up(source: Storage, target: Storage, tell: Tell = lambda _: None) -> Co
         _copy_objects(source, target, (file.path for file in source.walk(folder)))
     alerts = copy_archive(source, target, tell)
     copies.append(("", alerts))
-    return Copied(
+    return BackupResult(
         entries=alerts.entries,
         files=sum(each.files for _, each in copies),
         size_bytes=sum(each.size_bytes for _, each in copies),

@@ -6,7 +6,7 @@ from bench.outliers.detection import Detection
 from bench.outliers.injected import Injected
 from bench.outliers.public import Calibration, Tde
 from bench.outliers.reasons import Reasons, Speed
-from bench.outliers.taste import AFTER, KNOWN, Learnt
+from bench.outliers.taste import AFTER, KNOWN, LearningFigures
 from bench.table import layout
 from sim.sky.kinds import STRANGE_KINDS
 
@@ -81,7 +81,7 @@ def injected_table(found: Mapping[str, Injected]) -> str:
     return layout(rows)
 
 
-def taste_table(found: Mapping[str, Mapping[str, Learnt]]) -> str:
+def taste_table(found: Mapping[str, Mapping[str, LearningFigures]]) -> str:
     """Return precision in the top 20, AUC and thumbs up after each number of thumbs."""
     head = (*(f"after {count}" for count in AFTER), f"{KNOWN} up, {KNOWN} down")
     rows: Rows = [("likes", "learner", *head)]

@@ -71,7 +71,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class LearningFigures:
     """Figures of the half that is never shown, of what the user lists.
 
     Attributes
@@ -91,7 +91,7 @@ class Learnt:
     known_auc: float
 
 
-def measure(skies: Mapping[int, SimulatedSky]) -> dict[str, dict[str, Learnt]]:
+def measure(skies: Mapping[int, SimulatedSky]) -> dict[str, dict[str, LearningFigures]]:
     """Return the figures by taste and learner, the mean over the skies by their seeds."""
     draws = [(sky, DRAWS * seed + draw) for seed, sky in skies.items() for draw in range(DRAWS)]
     found = {}
@@ -106,7 +106,7 @@ def measure(skies: Mapping[int, SimulatedSky]) -> dict[str, dict[str, Learnt]]:
 
 def measure_real(
     nights: Mapping[str, pa.Table], transients: pa.Table, seeds: Sequence[int]
-) -> dict[str, dict[str, Learnt]]:
+) -> dict[str, dict[str, LearningFigures]]:
     """Return the figures of users of opposite taste, by taste and learner.
 
     Parameters
@@ -141,7 +141,7 @@ def measure_real(
     return found
 
 
-def _by_learner(sets: Sequence["Shown"]) -> dict[str, Learnt]:
+def _by_learner(sets: Sequence["Shown"]) -> dict[str, LearningFigures]:
     return {
         name: averaged([follow(one, learner) for one in sets]) for name, learner in LEARNERS.items()
     }
@@ -162,7 +162,7 @@ def alerts_of(sky: SimulatedSky, taste: Kind, seed: int, context: str | None = N
     return Shown(model, features, _filled(features), is_taste[rows], half, listed, seed)
 
 
-def follow(shown: Shown, learner: Learner) -> Learnt:
+def follow(shown: Shown, learner: Learner) -> LearningFigures:
     """Give thumbs to the top of the list, some at a time, and take the figures."""
     rows = np.empty(0, np.int64)
     precisions, aucs, met = {}, {}, {}
@@ -179,7 +179,9 @@ def follow(shown: Shown, learner: Learner) -> Learnt:
         asked[rows] = -np.inf
         rows = np.concatenate([rows, np.argsort(-asked, kind="stable")[:_AT_A_TIME]])
     liked = shown.liked[hidden]
-    return Learnt(precisions, aucs, met, precision(after_known, liked), auc(after_known, liked))
+    return LearningFigures(
+        precisions, aucs, met, precision(after_known, liked), auc(after_known, liked)
+    )
 
 
 def _known(shown: Shown, scores: Floats) -> np.ndarray:
@@ -202,9 +204,9 @@ def _filled(features: pa.Table) -> Floats:
     return np.where(np.isfinite(values), values, np.nanmedian(values, axis=0))
 
 
-def averaged(several: Sequence[Learnt]) -> Learnt:
+def averaged(several: Sequence[LearningFigures]) -> LearningFigures:
     """Return the mean of each figure."""
-    return Learnt(
+    return LearningFigures(
         {count: mean([one.precision[count] for one in several]) for count in AFTER},
         {count: mean([one.auc[count] for one in several]) for count in AFTER},
         {count: mean([one.met[count] for one in several]) for count in AFTER},

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalogs.formats.table_file import Wanted
+from catalogs.formats.table_file import TableRequest
 from finkray.errors import CatalogError
 
 
@@ -30,7 +30,7 @@ class Candidate:
     rows: int
 
 
-def choose(path: Path, tables: Sequence[Candidate], wanted: Wanted, what: str) -> Candidate:
+def choose(path: Path, tables: Sequence[Candidate], wanted: TableRequest, what: str) -> Candidate:
     """Return the table to read: the one that `source.table` names, else the only one with sources.
 
     A table with both columns of the position may hold sources. Leaving one of two out in silence

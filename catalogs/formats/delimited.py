@@ -25,7 +25,7 @@ from catalogs.formats.delimited_head import (
     split_cells,
     vizier_facts,
 )
-from catalogs.formats.table_file import PIECE_ROWS, Column, Wanted
+from catalogs.formats.table_file import PIECE_ROWS, Column, TableRequest
 from finkray.errors import CatalogError
 
 _BLOCK_BYTES: Final = 16 * 1024 * 1024
@@ -47,7 +47,7 @@ class DelimitedFile:
         It has no line with names, or says itself that it is not whole.
     """
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
+    def __init__(self, path: Path, wanted: TableRequest) -> None:
         self.path = path
         self._head = read_head(path, wanted)
         self._integrity = wanted.integrity

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from catalogs.formats.astropy_header import declared_columns, read_header
 from catalogs.formats.compressed import open_decompressed
-from catalogs.formats.table_file import Column, Frame, Wanted
+from catalogs.formats.table_file import Column, Frame, TableRequest
 from finkray.errors import CatalogError
 
 _HEAD_BYTES: Final = 4 * 1024 * 1024
@@ -74,7 +74,7 @@ class Head:
         return [column.name for column in self.columns]
 
 
-def read_head(path: Path, wanted: Wanted) -> Head:
+def read_head(path: Path, wanted: TableRequest) -> Head:
     """Read what stands before the rows of a file.
 
     Raises
@@ -185,7 +185,7 @@ def _ecsv_head(path: Path, lines: Sequence[_Line]) -> Head:
     return Head(columns, (), rest[0].end, delimiter)
 
 
-def _hint(lines: Sequence[_Line], wanted: Wanted) -> str:
+def _hint(lines: Sequence[_Line], wanted: TableRequest) -> str:
     columns = set(wanted.columns)
     for line in lines:
         bare = line.text.lstrip("# ")

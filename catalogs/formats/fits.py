@@ -36,7 +36,7 @@ from catalogs.formats.astropy_header import (
 )
 from catalogs.formats.choice import Candidate, choose
 from catalogs.formats.compressed import decompressed_copy
-from catalogs.formats.table_file import PIECE_ROWS, Column, Frame, Wanted
+from catalogs.formats.table_file import PIECE_ROWS, Column, Frame, TableRequest
 from finkray.errors import CatalogError
 
 _BINARY_FORMAT: Final = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
@@ -58,7 +58,7 @@ class FitsFile:
 
     hint = ""
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
+    def __init__(self, path: Path, wanted: TableRequest) -> None:
         self.path = path
         with self._opened() as hdus:
             candidates = [

@@ -74,7 +74,7 @@ class TableFile(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TableRequest:
     """What a description wants of a file.
 
     Attributes

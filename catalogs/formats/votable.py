@@ -15,7 +15,7 @@ import pyarrow as pa
 from catalogs.columns import NULL_WORDS, json_text
 from catalogs.formats.choice import Candidate, choose
 from catalogs.formats.compressed import open_decompressed
-from catalogs.formats.table_file import PIECE_ROWS, Column, Wanted
+from catalogs.formats.table_file import PIECE_ROWS, Column, TableRequest
 from catalogs.formats.votable_outline import Outline, outline_of, statuses
 from finkray.errors import CatalogError
 
@@ -34,7 +34,7 @@ class VoTableFile:
 
     hint = ""
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
+    def __init__(self, path: Path, wanted: TableRequest) -> None:
         self.path = path
         try:
             with open_decompressed(path) as file:

@@ -20,7 +20,7 @@ from catalogs.nights.steps import Steps
 from finkray.ledger.follow import Durable, Position
 from finkray.storage.contract import Storage
 from finkray.surveys import SURVEYS
-from finkray.views.fold import Fold, Kept, marked, unmarked
+from finkray.views.fold import Fold, StoredState, marked, unmarked
 
 FILES: Final = 500
 """Files between two writings of the view, and two looks for a request to stop."""
@@ -76,7 +76,7 @@ class NightIndex(Fold[Nights]):
         super().__init__(storage, INDEX_PATH, "the nights of the archive")
 
     @staticmethod
-    def parse(data: bytes) -> Kept[Nights]:
+    def parse(data: bytes) -> StoredState[Nights]:
         """Return what `dump` wrote."""
         try:
             raw = json.loads(data)
@@ -88,7 +88,7 @@ class NightIndex(Fold[Nights]):
                 )
                 for night in raw["nights"]
             }
-            return Kept(nights, raw["cursor"])
+            return StoredState(nights, raw["cursor"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"not the nights of an archive: {error}") from error
 

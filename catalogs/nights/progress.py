@@ -9,7 +9,7 @@ from catalogs.nights.index import NightIndex
 from catalogs.nights.layout import INDEX_PATH, night_end, nights_folder
 from finkray.storage.contract import Storage
 from finkray.surveys import SURVEYS
-from finkray.views.fold import read_kept
+from finkray.views.fold import read_stored_state
 
 LOOKED_AT: Final = 60
 """Number of the latest nights whose generations are read: one small object each."""
@@ -64,7 +64,7 @@ def read_nights_progress(storage: Storage, now: datetime | None = None) -> Night
     NightError
         if a generation's file is damaged
     """
-    kept = read_kept(storage, INDEX_PATH, NightIndex.parse)
+    kept = read_stored_state(storage, INDEX_PATH, NightIndex.parse)
     if kept is None:
         return None
     at = now or datetime.now(UTC)

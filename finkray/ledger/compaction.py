@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finkray.ledger.entry import log_path
-from finkray.ledger.read import Compacted, log_entries, read_files, segment_tables
+from finkray.ledger.read import LedgerFileGone, log_entries, read_files, segment_tables
 from finkray.ledger.segment import Segment, next_compaction
 from finkray.ledger.table import SCHEMA, to_table
 from finkray.storage.contract import PublishOutcome, Storage
@@ -58,7 +58,7 @@ def _write(storage: Storage, segment: Segment, staging: str) -> bool:
         ):
             for table in _groups(_content(storage, segment)):
                 out.write_table(table, row_group_size=len(table))
-    except Compacted:
+    except LedgerFileGone:
         return False
     outcome = storage.publish({segment.path: staged})[segment.path]
     if outcome not in (PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE):

@@ -25,7 +25,7 @@ from finkray.ledger.follow import mark_of
 from finkray.ledger.identity import IDENTITY_PATH, Identity, raise_bounds, read_identity
 from finkray.ledger.lease import refuse_if_held
 from finkray.ledger.log import staging_folder
-from finkray.ledger.read import Compacted, LedgerReading, read_entries, read_files, read_state
+from finkray.ledger.read import LedgerFileGone, LedgerReading, read_entries, read_files, read_state
 from finkray.storage.contract import PublishOutcome, Storage
 from finkray.storage.layout import SCHEMAS_FOLDER
 
@@ -41,7 +41,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class BackupResult:
     """What a copy did.
 
     Attributes
@@ -63,7 +63,7 @@ class Copied:
     missing: tuple[str, ...]
 
 
-def copy_archive(source: Storage, target: Storage, tell: Tell = lambda _: None) -> Copied:
+def copy_archive(source: Storage, target: Storage, tell: Tell = lambda _: None) -> BackupResult:
     """Copy an archive, or what is new in it since the last copy to the same place.
 
     Parameters
@@ -106,13 +106,15 @@ def copy_archive(source: Storage, target: Storage, tell: Tell = lambda _: None) 
         files.publish()
         try:
             _copy_ledger(source, target, reading, through)
-        except Compacted:
+        except LedgerFileGone:
             known = max(known, through)  # its files are there; only the ledger is read again
             continue
         break
     copied = read_state(target).state
     raise_bounds(target, identity.archive_id, copied.epoch, copied.last_seq)
-    return Copied(copied.last_seq + 1, files.count, files.size_bytes, tuple(sorted(files.missing)))
+    return BackupResult(
+        copied.last_seq + 1, files.count, files.size_bytes, tuple(sorted(files.missing))
+    )
 
 
 class _FileCopies:
@@ -216,7 +218,7 @@ def _copy_ledger(source: Storage, target: Storage, reading: LedgerReading, throu
 
     Raises
     ------
-    Compacted
+    LedgerFileGone
         if one vanished
     """
     for segment in reading.files.segments:
@@ -226,12 +228,12 @@ def _copy_ledger(source: Storage, target: Storage, reading: LedgerReading, throu
         try:
             _copy(source, segment.path, target, staged, segment.path)
         except FileNotFoundError as error:
-            raise Compacted(segment.path) from error
+            raise LedgerFileGone(segment.path) from error
         _publish(target, {segment.path: staged})
     for seq in range(reading.files.log_seqs.start, through + 1):
         if target.size_bytes(log_path(seq)) is None:
             if (data := source.read(log_path(seq))) is None:
-                raise Compacted(log_path(seq))
+                raise LedgerFileGone(log_path(seq))
             target.create(log_path(seq), data)
     target.delete(read_files(target).left_over)
 

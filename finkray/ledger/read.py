@@ -44,7 +44,7 @@ def _all_matter(_: pq.RowGroupMetaData) -> bool:
     return True
 
 
-class Compacted(Exception):
+class LedgerFileGone(Exception):
     """A listed file vanished because it was compacted. Handled within the ledger package."""
 
 
@@ -117,7 +117,7 @@ def read_tables(
             for table in _tables(storage, after_seq, sorted({"seq", *names}), may_matter):
                 after_seq = table["seq"][-1].as_py()
                 yield table.select(names)
-        except (Compacted, LedgerCorrupt) as error:
+        except (LedgerFileGone, LedgerCorrupt) as error:
             failures += 1
             _pause_or_give_up(error, failures)
         else:
@@ -140,7 +140,7 @@ def read_entries(storage: Storage, after_seq: int = -1) -> Iterator[Entry]:
             for entry in log_entries(storage, wanted):
                 after_seq = entry.seq
                 yield entry
-        except (Compacted, LedgerCorrupt) as error:
+        except (LedgerFileGone, LedgerCorrupt) as error:
             failures += 1
             _pause_or_give_up(error, failures)
         else:
@@ -203,11 +203,11 @@ def segment_tables(
     names: Sequence[str],
     may_matter: MayMatter = _all_matter,
 ) -> Iterator[pa.Table]:
-    """Yield the row groups of a segment, each of whole entries; `Compacted` if it vanished."""
+    """Yield the row groups of a segment, each of whole entries; `LedgerFileGone` if it vanished."""
     try:
         source = storage.open(segment.path)
     except FileNotFoundError as error:
-        raise Compacted(segment.path) from error
+        raise LedgerFileGone(segment.path) from error
     try:
         with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
@@ -238,18 +238,18 @@ def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def log_entries(storage: Storage, seqs: range) -> list[Entry]:
-    """Return entries from the log; raise `Compacted` if one of them is compacted."""
+    """Return entries from the log; raise `LedgerFileGone` if one of them is compacted."""
     entries = []
     for seq in seqs:
         data = storage.read(log_path(seq))
         if data is None:
-            raise Compacted(log_path(seq))
+            raise LedgerFileGone(log_path(seq))
         entries.append(Entry.from_bytes(data, seq))
     # An archive that lost the ledger may have created an entry again that was compacted and
     # deleted; see `finkray.ledger.log`. Such an entry is covered, and void.
     for seq in {Segment.holding(seq, 0).first_seq for seq in seqs}:
         if covering(storage, seq) is not None:
-            raise Compacted(log_path(seq))
+            raise LedgerFileGone(log_path(seq))
     return entries
 
 
@@ -258,12 +258,12 @@ def _with_retries(read: Callable[[], T]) -> T:
     while True:
         try:
             return read()
-        except (Compacted, LedgerCorrupt) as error:
+        except (LedgerFileGone, LedgerCorrupt) as error:
             failures += 1
             _pause_or_give_up(error, failures)
 
 
-def _pause_or_give_up(error: Compacted | LedgerCorrupt, failures: int) -> None:
+def _pause_or_give_up(error: LedgerFileGone | LedgerCorrupt, failures: int) -> None:
     """Wait before another attempt; after the last one raise its error."""
     if failures < ATTEMPTS:
         time.sleep(_PAUSE_S)

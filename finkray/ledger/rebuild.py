@@ -34,7 +34,7 @@ from finkray.ledger.identity import (
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import STAGING_FOLDER, Ledger
 from finkray.ledger.publish import recover
-from finkray.ledger.rebuild_plan import RebuildPlan, Tell, write_plan
+from finkray.ledger.rebuild_plan import RebuildPlan, Tell, write_rebuilt_ledger
 from finkray.ledger.refusals import refuse_unbalanced
 from finkray.ledger.salvage import SalvagedLedger, replay, salvage
 from finkray.ledger.segment import BLOCK
@@ -44,7 +44,7 @@ from finkray.storage.contract import Storage
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
+class RebuildResult:
     """What a rebuild did, or would do.
 
     Attributes
@@ -99,7 +99,7 @@ def rebuild(
     replace_readable: bool = False,
     dry_run: bool = False,
     tell: Tell = lambda _: None,
-) -> Rebuilt:
+) -> RebuildResult:
     """Rebuild the ledger of an archive; the archive must not run.
 
     Parameters
@@ -137,7 +137,9 @@ def rebuild(
         plan, rebuilt = _make_plan(
             storage, kafka, known_claims, tell, replace_readable=replace_readable
         )
-        set_aside = write_plan(storage, plan, [file.path for file in rebuilt.left_out], tell)
+        set_aside = write_rebuilt_ledger(
+            storage, plan, [file.path for file in rebuilt.left_out], tell
+        )
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
     return replace(rebuilt, set_aside=set_aside, entries=ledger.state.last_seq + 1)
@@ -150,7 +152,7 @@ def _make_plan(
     tell: Tell,
     *,
     replace_readable: bool,
-) -> tuple[RebuildPlan, Rebuilt]:
+) -> tuple[RebuildPlan, RebuildResult]:
     tell("reading the ledger")
     found, salvaged = _identity(storage), salvage(storage)
     _refuse(storage, found, salvaged, replace_readable=replace_readable)
@@ -181,7 +183,7 @@ def _make_plan(
         refuse_unbalanced(result)
     plan.committed += made.results
     state.add_claims(made.results)
-    return plan, Rebuilt(
+    return plan, RebuildResult(
         kept_entries=salvaged.state.last_seq + 1,
         damaged=tuple(salvaged.damaged),
         replayed_claims=replayed,

@@ -49,7 +49,7 @@ class RebuildPlan:
     revisions: list[Entry] = field(default_factory=list)
 
 
-def write_plan(
+def write_rebuilt_ledger(
     storage: Storage, plan: RebuildPlan, left_out: Sequence[str], tell: Tell
 ) -> str | None:
     """Write the new ledger; return the folder with what was moved away, if anything was.
@@ -121,11 +121,11 @@ def _contents(storage: Storage, plan: RebuildPlan) -> Iterator[dict[str, Any]]:
     if plan.starts:
         yield {"starts": tuple(sorted(plan.starts))}
     claims: list[ClaimResult] = []
-    for together in sharing_groups(sorted(plan.committed, key=lambda result: result.claim)):
-        if claims and len(claims) + len(together) > CLAIMS_IN_ENTRY:
+    for group in sharing_groups(sorted(plan.committed, key=lambda result: result.claim)):
+        if claims and len(claims) + len(group) > CLAIMS_IN_ENTRY:
             yield _committed(storage, plan, claims)
             claims = []
-        claims += together
+        claims += group
     if claims:
         yield _committed(storage, plan, claims)
     for entry in plan.revisions:

@@ -13,7 +13,7 @@ from typing import Final
 from finkray.claim import Claim, ClaimResult
 from finkray.errors import LedgerCorrupt
 from finkray.ledger.entry import REVISIONS, Entry, log_path
-from finkray.ledger.read import Compacted, list_ledger, segment_tables
+from finkray.ledger.read import LedgerFileGone, list_ledger, segment_tables
 from finkray.ledger.segment import Segment
 from finkray.ledger.sharing import sharing_groups
 from finkray.ledger.state import LedgerState
@@ -176,7 +176,7 @@ class _Readings:
             try:
                 tables = segment_tables(self._storage, segment, -1, SCHEMA.names)
                 entries = [entry for table in tables for entry in to_entries(table)]
-            except (LedgerCorrupt, Compacted, ValueError, KeyError, TypeError):
+            except (LedgerCorrupt, LedgerFileGone, ValueError, KeyError, TypeError):
                 entries = []
             wanted = list(range(segment.first_seq, segment.last_seq + 1))
             if [entry.seq for entry in entries] != wanted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from finkray.errors import OutlierError
 from finkray.outliers.feature_list import FEATURE_LISTS, feature_list
 from finkray.outliers.model import MOST_ROWS, OutlierModel
-from finkray.outliers.refit import Refitted, refit
+from finkray.outliers.refit import RefitResult, refit
 from finkray.outliers.store import ModelStore, StoredModel
 from finkray.outliers.training import train
 from finkray.storage.contract import Storage
@@ -273,11 +273,12 @@ class OutlierModels:
 
         return compared(self.load(version), self.load(other))
 
-    def refit(self, survey: str = ZTF.name, *, user: str | None = None) -> Refitted:
+    def refit(self, survey: str = ZTF.name, *, user: str | None = None) -> RefitResult:
         """Let the model in use learn the thumbs, and put the new one in use if it is no worse.
 
         Nights are replayed first: a model that ranks thumbs of nights it has not learnt worse than
-        without thumbs is kept and not used. `finkray.outliers.refit.Refitted` explains the answer.
+        without thumbs is kept and not used. `finkray.outliers.refit.RefitResult` explains the
+        answer.
 
         Parameters
         ----------

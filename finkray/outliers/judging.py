@@ -79,7 +79,7 @@ def judged_alert(archive: Storage, text: str, results: str = "outliers") -> dict
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
+class TaughtModel:
     """A model that has learnt thumbs, and whether it is better than without.
 
     Attributes
@@ -111,7 +111,7 @@ class Taught:
         return self.before is None or self.after is None or self.after >= self.before
 
 
-def taught(model: OutlierModel, thumbs: Sequence[Entry]) -> Taught:
+def taught(model: OutlierModel, thumbs: Sequence[Entry]) -> TaughtModel:
     """Return a model with these thumbs in place of its own, and try it on nights left out.
 
     Nights are replayed: each thumb is ranked by a model that has learnt the thumbs of other nights
@@ -143,7 +143,7 @@ def taught(model: OutlierModel, thumbs: Sequence[Entry]) -> Taught:
     nights = [each.night for each in thumbs]
     counts = (int(up.sum()), int((~up).sum()), older, len(set(nights)))
     if min(counts[:2]) < 2:
-        return Taught(learnt, *counts, None, None)
+        return TaughtModel(learnt, *counts, None, None)
     before = plain.score(table)["score"].to_numpy()
     after = np.empty(len(up))
     replay = replays(nights, up)
@@ -151,7 +151,7 @@ def taught(model: OutlierModel, thumbs: Sequence[Entry]) -> Taught:
         left_out, rest = np.flatnonzero(replay == number), np.flatnonzero(replay != number)
         other = plain.learn(table.take(pa.array(rest)), up[rest].tolist())
         after[left_out] = other.score(table.take(pa.array(left_out)))["score"].to_numpy()
-    return Taught(learnt, *counts, _above(before, up), _above(after, up))
+    return TaughtModel(learnt, *counts, _above(before, up), _above(after, up))
 
 
 def replays(nights: Sequence[str], up: np.ndarray) -> np.ndarray:

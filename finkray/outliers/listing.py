@@ -71,7 +71,7 @@ LISTED: Final = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ListRequest:
     """What a list is to have.
 
     Attributes
@@ -139,7 +139,7 @@ def outliers_of(
         raise ValueError(f"{survey!r} is no survey: expected one of {', '.join(FEATURE_LISTS)}")
     # Some objects are muted, so the class is looked up of more objects than are wanted.
     looked_up = max(5 * top, _LOOKED_UP) if mute else top
-    wanted = Wanted(night, looked_up, contexts_named(context), survey)
+    wanted = ListRequest(night, looked_up, contexts_named(context), survey)
     ranking = Ranking(find_store(archive, results))
     if ranking.catch_up(files=sys.maxsize) and keep:
         ranking.keep()
@@ -149,7 +149,7 @@ def outliers_of(
     return muted(table, classes, mute, top)
 
 
-def listed(groups: Groups, wanted: Wanted) -> pa.Table:
+def listed(groups: Groups, wanted: ListRequest) -> pa.Table:
     """Return the list of a night: columns of `LISTED`, the strangest object first."""
     nights = {night for survey, night, _ in groups if wanted.survey in (None, survey)}
     night = wanted.night or max((each for each in nights if each[:1].isdigit()), default=None)

@@ -21,7 +21,7 @@ from finkray.results.folds import StoreFolds
 from finkray.results.store import ResultsStore, list_stores
 from finkray.services.contract import RESULT_COLUMNS
 from finkray.storage.contract import Storage
-from finkray.views.fold import Fold, Kept
+from finkray.views.fold import Fold, StoredState
 
 RANKING_PATH: Final = "ranking.json"
 NO_NIGHT: Final = "no night"
@@ -195,10 +195,10 @@ class Ranking(Fold[RankingState]):
         super().__init__(store.storage, RANKING_PATH, f"results of {store.name}/{store.version}")
 
     @staticmethod
-    def parse(data: bytes) -> Kept[RankingState]:
+    def parse(data: bytes) -> StoredState[RankingState]:
         """Return a state as it was written down."""
         state = RankingState.model_validate_json(data)
-        return Kept(state, state.cursor)
+        return StoredState(state, state.cursor)
 
     def restore(self, state: RankingState | None) -> None:
         """Begin with a state that was written down, or with none."""

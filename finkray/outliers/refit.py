@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Refitted:
+class RefitResult:
     """A model that was taught thumbs.
 
     Attributes
@@ -72,7 +72,7 @@ class Refitted:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def refit(storage: Storage, survey: str, user: str | None) -> Refitted:
+def refit(storage: Storage, survey: str, user: str | None) -> RefitResult:
     """Teach the model in use the thumbs that count, keep it, and use it if it is no worse.
 
     Where the user has a model of their own, it is that one; else the model of all.
@@ -95,7 +95,7 @@ def refit(storage: Storage, survey: str, user: str | None) -> Refitted:
     return _refit(storage, survey, user, user if own else None)
 
 
-def _refit(storage: Storage, survey: str, user: str | None, owner: str | None) -> Refitted:
+def _refit(storage: Storage, survey: str, user: str | None, owner: str | None) -> RefitResult:
     """Teach the model of `owner` (None: that of all) the thumbs of `user` (None: those of all)."""
     store, thumbs = ModelStore(storage, survey, owner), ThumbLog(storage)
     version = store.in_use()
@@ -120,7 +120,7 @@ def _refit(storage: Storage, survey: str, user: str | None, owner: str | None) -
     if found.better:
         store.use(digest)
     counts = (found.up, found.down, found.older, found.nights)
-    return Refitted(survey, digest, *counts, found.before, found.after, found.better)
+    return RefitResult(survey, digest, *counts, found.before, found.after, found.better)
 
 
 class DailyRefits:
@@ -140,7 +140,7 @@ class DailyRefits:
         self._storage = storage
         self._done: date | None = None
 
-    def turn(self, now: datetime) -> list[Refitted]:
+    def turn(self, now: datetime) -> list[RefitResult]:
         """Refit what is due, and return it; a refit that fails is logged and waits for a day."""
         if now.hour < DAILY_HOUR_UTC or self._done == now.date():
             return []

@@ -32,7 +32,7 @@ from finkray.storage.contract import Storage
 
 
 @dataclass(frozen=True, slots=True)
-class Redriven:
+class RedriveResult:
     """The result of a redrive.
 
     Attributes
@@ -54,8 +54,8 @@ class Redriven:
     files: int = 0
     dead_again: int = 0
 
-    def __add__(self, other: "Redriven") -> "Redriven":
-        return Redriven(
+    def __add__(self, other: "RedriveResult") -> "RedriveResult":
+        return RedriveResult(
             self.alerts + other.alerts,
             self.dead_letters + other.dead_letters,
             self.expired + other.expired,
@@ -82,7 +82,7 @@ class Redriver:
         self._decoder = archive_decoder(settings, storage)
         self._dead_letter_bytes = int(settings.packets.dead_letter_bytes)
 
-    def redrive(self, report: AuditReport, on_progress: Callable[[str], None]) -> Redriven:
+    def redrive(self, report: AuditReport, on_progress: Callable[[str], None]) -> RedriveResult:
         """Archive everything that the report calls missing, claim by claim.
 
         Parameters
@@ -92,7 +92,7 @@ class Redriver:
         on_progress
             receives a line about each claim
         """
-        done = Redriven()
+        done = RedriveResult()
         for hole in missing_ranges(report):
             for staged in self._archive(hole):
                 commit(self._ledger, self._storage, [staged])
@@ -131,7 +131,7 @@ class Redriver:
                     )
                 )
 
-    def _read_unreadable(self, result: ClaimResult) -> Redriven:
+    def _read_unreadable(self, result: ClaimResult) -> RedriveResult:
         """Read the unreadable gaps of a claim again; what Kafka cannot send stays in them."""
         claim = result.claim
         low = self._kafka.low(claim.source)
@@ -149,7 +149,7 @@ class Redriver:
                 messages += cut.messages
                 gaps += cut.gaps
         if tuple(gaps) == result.gaps:
-            return Redriven()
+            return RedriveResult()
         batch = make_batch(claim, messages, (), self._decoder, self._dead_letter_bytes)
         written = self._stage(batch)
         reasons = Counter(dict(result.dead_letters_by_reason)) + _counter(written.result)
@@ -164,7 +164,7 @@ class Redriver:
         publish(self._ledger, self._storage)
         return _sums(written.result)
 
-    def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> Redriven:
+    def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> RedriveResult:
         """Write the vanished files of a claim again, and record offsets that are lost.
 
         The alert of a resolved dead letter is decoded from the letter's bytes. If these no
@@ -248,11 +248,11 @@ class Redriver:
         return write_claim(batch, self._storage, self._ledger.staging, attempt)
 
 
-def _sums(result: ClaimResult) -> Redriven:
-    return Redriven(result.archived, result.dead_lettered, result.in_gaps_of("expired"))
+def _sums(result: ClaimResult) -> RedriveResult:
+    return RedriveResult(result.archived, result.dead_lettered, result.in_gaps_of("expired"))
 
 
-def _sentence(read: Redriven) -> str:
+def _sentence(read: RedriveResult) -> str:
     return f"{read.alerts} alerts archived and {read.dead_letters} dead letters"
 
 

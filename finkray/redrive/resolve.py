@@ -31,7 +31,7 @@ each of which costs a pass over the whole ledger; but if the process dies, more 
 
 
 @dataclass(slots=True)
-class Resolved:
+class ResolveResult:
     """The result of decoding dead letters again.
 
     Attributes
@@ -72,9 +72,9 @@ class Resolver:
         self._max_message_bytes = int(settings.kafka.max_message_bytes)
         self._decoder = archive_decoder(settings, storage)
         self._kafka = Rereader(settings)
-        self._done = Resolved()
+        self._done = ResolveResult()
 
-    def resolve(self, selection: Selection, on_progress: Callable[[str], None]) -> Resolved:
+    def resolve(self, selection: Selection, on_progress: Callable[[str], None]) -> ResolveResult:
         """Try all selected letters.
 
         Parameters

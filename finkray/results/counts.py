@@ -22,7 +22,7 @@ from finkray.ledger.follow import Durable
 from finkray.results.folds import StoreFolds
 from finkray.results.store import ResultsStore, list_stores
 from finkray.storage.contract import Storage
-from finkray.views.fold import Fold, Kept, read_kept
+from finkray.views.fold import Fold, StoredState, read_stored_state
 
 COUNTS_PATH = "counts.json"
 CLASS_COLUMN = "class"
@@ -93,10 +93,10 @@ class ClassCounter(Fold[ClassCounts]):
         super().__init__(store.storage, COUNTS_PATH, f"results of {store.name}/{store.version}")
 
     @staticmethod
-    def parse(data: bytes) -> Kept[ClassCounts]:
+    def parse(data: bytes) -> StoredState[ClassCounts]:
         """Return counts as they were written down."""
         counts = ClassCounts.model_validate_json(data)
-        return Kept(counts, counts.cursor)
+        return StoredState(counts, counts.cursor)
 
     def restore(self, state: ClassCounts | None) -> None:
         """Begin with counts that were written down, or with none."""
@@ -213,7 +213,7 @@ def classified_stores(archive: Storage) -> Iterator[ResultsStore]:
 
 def read_counts(store: ResultsStore) -> ClassCounts | None:
     """Return the counts that were written down; None if there are none of this ledger."""
-    kept = read_kept(store.storage, COUNTS_PATH, ClassCounter.parse)
+    kept = read_stored_state(store.storage, COUNTS_PATH, ClassCounter.parse)
     return None if kept is None else kept.state
 
 

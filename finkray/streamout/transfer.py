@@ -53,7 +53,7 @@ ALL: Final = FilterFile("all", "sql", "true", "", {}, about="All alerts.")
 
 
 @dataclass(slots=True)
-class Transferred:
+class TransferResult:
     """What was written.
 
     Attributes
@@ -90,7 +90,7 @@ def transfer(
     projection: Projection,
     tell: Callable[[str], None],
     stopping: threading.Event,
-) -> Transferred:
+) -> TransferResult:
     """Write the alerts of some hours that pass a filter, or all, to a new topic.
 
     Raises
@@ -108,7 +108,7 @@ def transfer(
         raise SettingsError(f"{topic!r}: the topic of a transfer begins with {PREFIX}")
     partitions = min(settings.partitions, MOST_PARTITIONS)
     limits = {"max.message.bytes": str(int(settings.max_message_bytes))}
-    done = Transferred()
+    done = TransferResult()
     schemas: dict[str, None] = {}
     chosen = _Chosen(archive, settings, span, definition, projection)
     create_topic(config, topic, partitions, limits, replicas=settings.replication_factor)
@@ -144,7 +144,7 @@ def transfer_to_files(
     projection: Projection,
     tell: Callable[[str], None],
     stopping: threading.Event,
-) -> Transferred:
+) -> TransferResult:
     """Write the alerts of some hours to files: one for each file of the archive.
 
     A filter says which alerts; without a filter all are written.
@@ -165,7 +165,7 @@ def transfer_to_files(
         raise StorageError(f"{folder} cannot be created: {error.strerror}") from error
     if has_files:
         raise SettingsError(f"{folder} has files already: save to a new folder")
-    done = Transferred()
+    done = TransferResult()
     chosen = _Chosen(archive, settings, span, definition, projection)
     with closing(chosen.messages(done, tell, stopping)) as found:
         for messages in found:
@@ -204,7 +204,7 @@ class _Chosen:
         self.reached_end = False
 
     def messages(
-        self, done: Transferred, tell: Callable[[str], None], stopping: threading.Event
+        self, done: TransferResult, tell: Callable[[str], None], stopping: threading.Event
     ) -> Generator[Messages]:
         """Yield the messages of each file, counted, until `stopping` is set."""
         reader = AlertReader(self._archive)

@@ -8,7 +8,7 @@ ledger, is made again from the beginning. The cursor in the file has the mark of
 there, by which a ledger that was rebuilt with other numbers is recognised.
 
     class Rows(Fold[int]):
-        parse = staticmethod(…)         # bytes -> Kept(state, cursor)
+        parse = staticmethod(…)         # bytes -> StoredState(state, cursor)
         def restore(self, state): …     # begin with this state, or with nothing
         def add(self, durable): …       # add one file, as a whole or not at all
         def dump(self, cursor): …       # the inverse of parse
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[State]):
+class StoredState(Generic[State]):
     """A state, as its file has it.
 
     Attributes
@@ -58,9 +58,9 @@ class Kept(Generic[State]):
     cursor: str
 
 
-def read_kept(
-    storage: Storage, path: str, parse: Callable[[bytes], Kept[State]]
-) -> Kept[State] | None:
+def read_stored_state(
+    storage: Storage, path: str, parse: Callable[[bytes], StoredState[State]]
+) -> StoredState[State] | None:
     """Return the state that a fold wrote down, for the fold itself and for readers.
 
     Parameters
@@ -74,7 +74,7 @@ def read_kept(
 
     Returns
     -------
-    Kept or None
+    StoredState or None
         None if there is no file, it is not readable, or it is of another ledger
     """
     data = storage.read(path)
@@ -133,14 +133,14 @@ class Fold(ABC, Generic[State]):
         self._path = path
         self._title = title
         self.caught_up_at = datetime.now(UTC)
-        kept = read_kept(storage, path, self.parse)
+        kept = read_stored_state(storage, path, self.parse)
         self.cursor, self._mark = unmarked(START if kept is None else kept.cursor)
         self._follower = self._follow()
         self.restore(None if kept is None else kept.state)
 
     @staticmethod
     @abstractmethod
-    def parse(data: bytes) -> Kept[State]:
+    def parse(data: bytes) -> StoredState[State]:
         """Return what `dump` wrote; ValueError if it is not readable."""
 
     @abstractmethod

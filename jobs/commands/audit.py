@@ -11,7 +11,7 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
-from finkray.redrive.missing import Redriven, Redriver
+from finkray.redrive.missing import Redriver, RedriveResult
 from finkray.redrive.schemas import restore_schemas
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
@@ -63,7 +63,7 @@ def filter_balances(settings: Settings) -> "list[FilterBalance]":
     return balances(archive, published, read_out_ledger(config, settings.streamout.instance))
 
 
-def redrive_now(settings: Settings, show: Callable[[str], None]) -> Redriven:
+def redrive_now(settings: Settings, show: Callable[[str], None]) -> RedriveResult:
     """Archive what an audit finds missing, as the only writer of the archive.
 
     Schema files that are missing or damaged are written again too.

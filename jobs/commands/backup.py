@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from finkray.backup import back_up
 from finkray.errors import SettingsError
-from finkray.ledger.copying import Copied
+from finkray.ledger.copying import BackupResult
 from finkray.settings.model import Settings
 from finkray.storage.opening import open_storage
 from finkray.text import bytes_text, count_text
@@ -14,7 +14,7 @@ SHOWN = 10
 """How many missing files are named."""
 
 
-def backup_now(settings: Settings, uri: str, tell: Callable[[str], None]) -> Copied:
+def backup_now(settings: Settings, uri: str, tell: Callable[[str], None]) -> BackupResult:
     """Copy the archive of the settings to a URI; see `finkray.backup.back_up`.
 
     Raises
@@ -30,7 +30,7 @@ def backup_now(settings: Settings, uri: str, tell: Callable[[str], None]) -> Cop
     return back_up(source, target, tell)
 
 
-def copied_text(copied: Copied, uri: str) -> str:
+def copied_text(copied: BackupResult, uri: str) -> str:
     """Return what `finkray backup` prints."""
     new = f"{count_text(copied.files)} new files, {bytes_text(copied.size_bytes)}"
     last = copied.entries - 1

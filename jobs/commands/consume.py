@@ -18,7 +18,7 @@ from finkray.streamout.consuming import (
 from finkray.streamout.filter_file import read_filter
 from finkray.streamout.notifying import Notifier
 from finkray.streamout.projection import Projection
-from finkray.streamout.transfer import Transferred, transfer, transfer_to_files
+from finkray.streamout.transfer import TransferResult, transfer, transfer_to_files
 from jobs.cluster.archive import archive_of
 from jobs.cluster.streamout_kafka import streamout_kafka
 
@@ -120,7 +120,7 @@ def transfer_now(
     form: Format,
     tell: Callable[[str], None],
     stopping: threading.Event,
-) -> Transferred:
+) -> TransferResult:
     """Write archived alerts to a new topic, or to files.
 
     Parameters

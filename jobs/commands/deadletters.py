@@ -14,7 +14,7 @@ from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.errors import FinkrayError
 from finkray.packets.message import RawMessage
 from finkray.redrive.decoding import archive_decoder
-from finkray.redrive.resolve import Resolved, Resolver
+from finkray.redrive.resolve import Resolver, ResolveResult
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
@@ -163,7 +163,7 @@ def export(settings: Settings, selection: Selection, target: Path, tell: Tell) -
     return SearchResult(export_to(search, selection, target, tell), search.unread)
 
 
-def redrive(settings: Settings, selection: Selection, tell: Tell) -> Resolved:
+def redrive(settings: Settings, selection: Selection, tell: Tell) -> ResolveResult:
     """Redrive dead letters, as the only writer of the archive.
 
     Raises

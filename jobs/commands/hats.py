@@ -78,7 +78,9 @@ class NightsCommand:
             return None
         return [each for each in built if each is not None]
 
-    def consolidate(self, survey: str | None, scratch: Path | None) -> "list[Consolidated] | None":
+    def consolidate(
+        self, survey: str | None, scratch: Path | None
+    ) -> "list[ConsolidationResult] | None":
         """Consolidate the nights of one survey or of all; None if the work was ended.
 
         Raises
@@ -103,7 +105,7 @@ class NightsCommand:
                 if nights.built:
                     committed = consolidate(self._storage, nights, self._steps, scratch=scratch)
                     uri = f"{self._storage.uri}/{all_folder(self._storage, nights.survey)}"
-                    done.append(Consolidated(uri, nights, committed))
+                    done.append(ConsolidationResult(uri, nights, committed))
         except BuildStopped:
             return None
         return done
@@ -114,7 +116,7 @@ class NightsCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class Consolidated:
+class ConsolidationResult:
     """The collection of all nights of a survey.
 
     Attributes
@@ -143,7 +145,7 @@ class Consolidated:
         }
 
 
-def consolidated_text(done: Consolidated) -> str:
+def consolidated_text(done: ConsolidationResult) -> str:
     """Return a line about the collection of all nights."""
     built, left_out = done.committed, done.nights.left_out
     text = (

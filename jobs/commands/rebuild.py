@@ -8,7 +8,7 @@ from finkray.errors import LedgerCorrupt, SettingsError
 from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.claims import read_claims
 from finkray.ledger.identity import IDENTITY_PATH
-from finkray.ledger.rebuild import Rebuilt, rebuild
+from finkray.ledger.rebuild import RebuildResult, rebuild
 from finkray.results.store import list_stores
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
@@ -28,7 +28,7 @@ def rebuild_now(
     *,
     replace_readable: bool = False,
     dry_run: bool = False,
-) -> Rebuilt:
+) -> RebuildResult:
     """Rebuild the ledger of the archive of the settings; see `finkray.ledger.rebuild.rebuild`.
 
     Raises
@@ -71,12 +71,12 @@ def claims_of_services(archive: Storage, tell: Callable[[str], None]) -> set[Cla
     return claims
 
 
-def rebuilt_text(rebuilt: Rebuilt) -> str:
+def rebuilt_text(rebuilt: RebuildResult) -> str:
     """Return what `finkray ledger rebuild` prints."""
     return "\n".join(_lines(rebuilt))
 
 
-def _lines(rebuilt: Rebuilt) -> Iterator[str]:
+def _lines(rebuilt: RebuildResult) -> Iterator[str]:
     yield f"{count_text(rebuilt.kept_entries)} entries of the ledger are kept"
     yield from _listed("damaged, replaced", rebuilt.damaged)
     if rebuilt.replayed_claims:

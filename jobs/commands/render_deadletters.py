@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 
 from finkray.dead_letter_reason import DeadLetterReason
 from finkray.dead_letters.export import as_json
-from finkray.redrive.resolve import Resolved
+from finkray.redrive.resolve import ResolveResult
 from finkray.text import bytes_text, count_text
 from jobs.commands.deadletters import Count, Letter, LetterGroup
 from ui.kit.elements import Cell, Column, Table
@@ -126,12 +126,12 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def resolved_text(resolved: Resolved) -> RenderableType:
+def resolved_text(resolved: ResolveResult) -> RenderableType:
     """Return what a redrive of dead letters did."""
     return Group(*map(line_text, _resolved_lines(resolved)))
 
 
-def resolved_json(resolved: Resolved) -> dict[str, Any]:
+def resolved_json(resolved: ResolveResult) -> dict[str, Any]:
     """Return what a redrive of dead letters did, as JSON."""
     return {
         "tried": resolved.tried,
@@ -142,7 +142,7 @@ def resolved_json(resolved: Resolved) -> dict[str, Any]:
     }
 
 
-def _resolved_lines(resolved: Resolved) -> Iterator[str]:
+def _resolved_lines(resolved: ResolveResult) -> Iterator[str]:
     yield f"{resolved.tried} dead letters decoded again: {resolved.alerts} are archived as alerts"
     for reason, count in sorted(resolved.by_reason.items()):
         yield f"{count} are still dead: {reason}"

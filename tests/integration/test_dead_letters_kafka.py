@@ -13,8 +13,8 @@ from finkray.dead_letters.search import Selection
 from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
-from finkray.redrive.missing import Redriven
-from finkray.redrive.resolve import Resolved, Resolver
+from finkray.redrive.missing import RedriveResult
+from finkray.redrive.resolve import Resolver, ResolveResult
 from jobs.commands.audit import audit_now, redrive_now
 from sim.broker.kafka import Kafka
 from tests.support.avro_cases import container, long, sized
@@ -51,7 +51,7 @@ def night(folder: Path, kafka: Kafka, topic: str) -> tuple[Observatory, TopicPar
     return observatory, source
 
 
-def redrive(observatory: Observatory) -> Resolved:
+def redrive(observatory: Observatory) -> ResolveResult:
     ledger = Ledger.take_over(observatory.storage)
     recover(ledger, observatory.storage)
     resolver = Resolver(observatory.settings, observatory.storage, ledger)
@@ -135,7 +135,7 @@ def test_alerts_of_letters_that_vanish_are_made_again(
         path.unlink()
     assert audited(observatory) == (2, 1, 2)
     # Two files: what the archive of this test had read has another time than Kafka gives.
-    assert redrive_now(observatory.settings, print) == Redriven(alerts=2, files=2)
+    assert redrive_now(observatory.settings, print) == RedriveResult(alerts=2, files=2)
     assert audited(observatory) == (4, 1, 0)
     assert archived(observatory) == [0, 1, 3, 4]
 
@@ -143,7 +143,9 @@ def test_alerts_of_letters_that_vanish_are_made_again(
     for path in brought_in:
         path.unlink()
     delete_all(kafka, topic)
-    assert redrive_now(observatory.settings, print) == Redriven(alerts=1, files=1, dead_again=1)
+    assert redrive_now(observatory.settings, print) == RedriveResult(
+        alerts=1, files=1, dead_again=1
+    )
     assert audited(observatory) == (3, 2, 0)
     assert archived(observatory) == [0, 1, 3]
 
@@ -155,7 +157,7 @@ def test_letters_that_vanish_do_not_take_along_what_was_brought_in(
     redrive(observatory)
     vanish(observatory, "deadletters")
     assert audited(observatory) == (4, 0, 1)
-    assert redrive_now(observatory.settings, print) == Redriven(dead_letters=1, files=1)
+    assert redrive_now(observatory.settings, print) == RedriveResult(dead_letters=1, files=1)
     assert audited(observatory) == (4, 1, 0)
     observatory.max_message_bytes = 8 * LIMIT
     assert redrive(observatory).alerts == 1

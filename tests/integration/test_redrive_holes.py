@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from finkray.audit.report import AuditReport
 from finkray.claim import TopicPartition
 from finkray.kafka.cluster import KafkaCluster
-from finkray.redrive.missing import Redriven
+from finkray.redrive.missing import RedriveResult
 from jobs.commands.audit import audit_now, redrive_now
 from sim.broker.kafka import Kafka
 from tests.support.avro_cases import container
@@ -56,11 +56,11 @@ def archived_offsets(observatory: Observatory) -> list[int]:
 def test_missing_offsets_are_read_again(observatory: Observatory) -> None:
     lines: list[str] = []
     done = redrive_now(observatory.settings, lines.append)
-    assert done == Redriven(alerts=5, dead_letters=1)
+    assert done == RedriveResult(alerts=5, dead_letters=1)
     assert [line.partition("] ")[2] for line in lines] == ["2-7: 5 alerts archived"]
     assert deep_audit(observatory).balanced
     assert archived_offsets(observatory) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
-    assert redrive_now(observatory.settings, lines.append) == Redriven()
+    assert redrive_now(observatory.settings, lines.append) == RedriveResult()
 
 
 def test_of_partly_expired_offsets_the_remaining_ones_are_read(
@@ -68,7 +68,7 @@ def test_of_partly_expired_offsets_the_remaining_ones_are_read(
 ) -> None:
     expire(kafka.bootstrap_servers, topic, before=5)
     done = redrive_now(observatory.settings, print)
-    assert done == Redriven(alerts=2, dead_letters=1, expired=3)
+    assert done == RedriveResult(alerts=2, dead_letters=1, expired=3)
     report = deep_audit(observatory)
     assert report.balanced
     assert (report.archived, report.dead_lettered, report.expired) == (6, 1, 3)
@@ -83,6 +83,6 @@ def test_nothing_is_read_from_a_topic_that_was_deleted_and_created_again(
         future.result(30)
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, SENT)
-    assert redrive_now(observatory.settings, print) == Redriven(expired=6)
+    assert redrive_now(observatory.settings, print) == RedriveResult(expired=6)
     assert deep_audit(observatory).balanced
     assert archived_offsets(observatory) == [0, 1, 8, 9]

@@ -20,7 +20,7 @@ import pytest
 from finkray.host.exit_codes import CommandExit
 from finkray.kafka.topics import partition_count
 from finkray.streamout.engine import Streamout
-from finkray.streamout.transfer import Transferred, transfer
+from finkray.streamout.transfer import TransferResult, transfer
 from jobs.commands import consume
 from jobs.commands.consume import consume_now
 from sim.broker.kafka import Kafka
@@ -215,7 +215,7 @@ def _assert_an_interrupted_transfer_is_told(
 ) -> None:
     """Press Ctrl-C after the first file: what is there is half, and its topic is not announced."""
 
-    def interrupted(*arguments: Any, **options: Any) -> Transferred:
+    def interrupted(*arguments: Any, **options: Any) -> TransferResult:
         tell = {"tell": lambda _: signal.raise_signal(signal.SIGINT)}
         return transfer(*arguments, **{**options, **tell})
 

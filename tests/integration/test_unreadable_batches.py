@@ -14,7 +14,7 @@ from finkray.ingest.messages import Assignment
 from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.kafka.consumer import assigned_consumer
 from finkray.ledger.claims import read_results, read_unreadable
-from finkray.redrive.missing import Redriven
+from finkray.redrive.missing import RedriveResult
 from finkray.redrive.reread import Rereader
 from jobs.commands.audit import audit_now, redrive_now
 from sim.broker.kafka import Kafka
@@ -140,12 +140,12 @@ def test_unreadable_offsets_are_read_again_on_command(
         # The hole is read like anything else, and its batch cannot be read.
         observatory.archive(6, packets[6:], source=source)
         redriven = redrive_now(observatory.settings, print)
-        assert redriven == Redriven()
+        assert redriven == RedriveResult()
         report = audit_now(observatory.settings)
         assert (report.archived, report.unreadable, report.difference) == (6, 3, 0)
         assert report.balanced
-        assert redrive_now(observatory.settings, print) == Redriven()
-    assert redrive_now(observatory.settings, print) == Redriven(alerts=3)
+        assert redrive_now(observatory.settings, print) == RedriveResult()
+    assert redrive_now(observatory.settings, print) == RedriveResult(alerts=3)
     report = audit_now(observatory.settings, deep="all")
     assert (report.archived, report.unreadable, report.difference) == (9, 0, 0)
     assert report.balanced
@@ -166,7 +166,7 @@ def test_a_repair_counts_what_kafka_cannot_send_any_more_as_unreadable(
     (vanished,) = read_results(storage, [claim])[claim].files
     (storage.root / vanished.path).unlink()
     with changed_bit(kafka, source.topic, 1):
-        assert redrive_now(observatory.settings, print) == Redriven(alerts=3, files=1)
+        assert redrive_now(observatory.settings, print) == RedriveResult(alerts=3, files=1)
         # Offset 5 is in the same batch, and in a file that is still there.
         assert sorted(observatory.alert_offsets()) == [0, 1, 2, 5, 6, 7, 8]
         (repaired,) = read_unreadable(storage)
@@ -174,8 +174,8 @@ def test_a_repair_counts_what_kafka_cannot_send_any_more_as_unreadable(
         report = audit_now(observatory.settings, deep="all")
         assert (report.archived, report.unreadable, report.difference) == (7, 2, 0)
         assert report.balanced
-        assert redrive_now(observatory.settings, print) == Redriven()
-    assert redrive_now(observatory.settings, print) == Redriven(alerts=2)
+        assert redrive_now(observatory.settings, print) == RedriveResult()
+    assert redrive_now(observatory.settings, print) == RedriveResult(alerts=2)
     assert set(observatory.alert_offsets().values()) == {1}
     report = audit_now(observatory.settings, deep="all")
     assert (report.archived, report.unreadable, report.difference) == (9, 0, 0)

@@ -2,7 +2,7 @@
 
 from finkray.claim import ClaimResult, TopicPartition
 from finkray.ledger.read import read_entries, read_state
-from finkray.ledger.rebuild import Rebuilt, rebuild
+from finkray.ledger.rebuild import RebuildResult, rebuild
 from finkray.storage.contract import Storage
 from tests.support.ledgers import Topics
 
@@ -13,7 +13,7 @@ def rebuilt_of(
     *,
     dry_run: bool = False,
     replace_readable: bool = False,
-) -> Rebuilt:
+) -> RebuildResult:
     """Rebuild a ledger, with these topics in Kafka."""
     return rebuild(
         storage,

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 import finkray
 from actors.outliers import OUTLIERS
-from finkray.outliers.listing import Wanted, listed
+from finkray.outliers.listing import ListRequest, listed
 from finkray.outliers.ranking import Ranking, contexts_named
 from finkray.results.store import ResultsStore, find_store
 from tests.support.parity import FIRST, classify_all
@@ -74,4 +74,4 @@ def scores_of(small: SmallArchive) -> ResultsStore:
 
 
 def whole_list(ranking: Ranking, night: date = FIRST) -> pa.Table:
-    return listed(ranking.groups, Wanted(str(night), 1000, contexts_named(None)))
+    return listed(ranking.groups, ListRequest(str(night), 1000, contexts_named(None)))

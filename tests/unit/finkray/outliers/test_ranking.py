@@ -15,7 +15,7 @@ import finkray
 from actors.outliers import OUTLIERS
 from finkray.errors import ServiceError
 from finkray.outliers import ranking
-from finkray.outliers.listing import LISTED, Wanted, listed, outliers_of
+from finkray.outliers.listing import LISTED, ListRequest, listed, outliers_of
 from finkray.outliers.ranking import (
     BAD_QUALITY,
     RANKING_PATH,
@@ -205,7 +205,7 @@ def test_p_values_of_a_night_are_those_of_the_night_and_not_of_others(
         for night, scores in (("2026-11-23", calm), ("2026-11-24", wild))
     }
     for night in ("2026-11-23", "2026-11-24"):
-        p = listed(groups, Wanted(night, 5000, contexts_named(None)))["p_night"].to_numpy()
+        p = listed(groups, ListRequest(night, 5000, contexts_named(None)))["p_night"].to_numpy()
         assert 0.045 <= np.mean(p <= 0.05) <= 0.055
         assert 0.005 <= np.mean(p <= 0.01) <= 0.015
 
@@ -215,11 +215,11 @@ def test_a_night_that_has_just_begun_is_compared_with_the_nights_before() -> Non
     before = group("2026-11-23", rng.normal(size=3000))
     begun = group("2026-11-24", np.array([0.1, 6.0]))
     groups = {("ztf", each.night, "m"): each for each in (before, begun)}
-    rows = listed(groups, Wanted(None, 5, contexts_named(None))).to_pylist()
+    rows = listed(groups, ListRequest(None, 5, contexts_named(None))).to_pylist()
     assert [row["score"] for row in rows] == [6.0, 0.1]
     assert rows[0]["p_night"] < 0.001
     assert 0.4 < rows[1]["p_night"] < 0.6
-    alone = listed({("ztf", "2026-11-24", "m"): begun}, Wanted(None, 5, contexts_named(None)))
+    alone = listed({("ztf", "2026-11-24", "m"): begun}, ListRequest(None, 5, contexts_named(None)))
     assert alone["p_night"].to_pylist() == [2 / 3, 1.0]
 
 
@@ -232,7 +232,7 @@ def test_of_a_night_the_strangest_objects_are_kept_and_all_are_counted(
     one.add(group_rows("2026-11-24", scores[60:], first=60))
     kept = sorted(each.plain_score for each in one.candidates())
     assert kept == np.sort(scores)[-5:].tolist()
-    rows = listed({("ztf", "2026-11-24", "m"): one}, Wanted(None, 50, contexts_named(None)))
+    rows = listed({("ztf", "2026-11-24", "m"): one}, ListRequest(None, 50, contexts_named(None)))
     assert rows["plain_score"].to_pylist() == kept[::-1]
     assert rows["p_night"].to_pylist()[0] <= 3 / 101
 
@@ -245,7 +245,9 @@ def test_half_of_a_list_stays_without_thumbs() -> None:
     taught = NightGroup("ztf", "2026-11-24", "m")
     taught.plain = one.plain
     taught._keep(liked)
-    table = listed({("ztf", "2026-11-24", "m"): taught}, Wanted(None, 10, contexts_named(None)))
+    table = listed(
+        {("ztf", "2026-11-24", "m"): taught}, ListRequest(None, 10, contexts_named(None))
+    )
     assert table["order"].to_pylist() == ["score", "thumbs"] * 5
     plain = [row["plain_score"] for row in table.to_pylist() if row["order"] == "score"]
     thumbs = [row["plain_score"] for row in table.to_pylist() if row["order"] == "thumbs"]

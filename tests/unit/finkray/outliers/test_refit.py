@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from finkray.outliers import refit as refits
-from finkray.outliers.judging import Taught
+from finkray.outliers.judging import TaughtModel
 from finkray.outliers.model import OutlierModel
 from finkray.outliers.refit import DAILY_HOUR_UTC, DailyRefits
 from finkray.outliers.store import ModelStore
@@ -79,7 +79,7 @@ def test_a_refit_that_makes_replayed_nights_worse_is_kept_and_not_used(
     give(log, model, 1, "ann")
     teach = refits.taught
 
-    def worse(*given: object) -> Taught:
+    def worse(*given: object) -> TaughtModel:
         return replace(teach(*given), nights=3, before=0.8, after=0.6)  # type: ignore[arg-type]
 
     monkeypatch.setattr(refits, "taught", worse)

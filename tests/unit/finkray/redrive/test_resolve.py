@@ -14,7 +14,7 @@ from finkray.ledger.claims import read_claims
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
 from finkray.ledger.read import read_entries, read_state
-from finkray.redrive.resolve import Resolved, Resolver
+from finkray.redrive.resolve import Resolver, ResolveResult
 from finkray.storage.contract import Storage
 from tests.support.avro_cases import container, sized
 from tests.support.dead_letters import NEW, PAIR, Observatory, a_bad_night
@@ -30,7 +30,7 @@ def observatory(tmp_path: Path) -> Observatory:
 
 def redrive(
     observatory: Observatory, selection: Selection | None = None, storage: Storage | None = None
-) -> Resolved:
+) -> ResolveResult:
     storage = storage or observatory.storage
     ledger = Ledger.take_over(storage)
     recover(ledger, storage)

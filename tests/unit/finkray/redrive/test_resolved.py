@@ -11,7 +11,7 @@ from finkray.audit.audit import audit
 from finkray.dead_letters.search import Selection
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
-from finkray.redrive.missing import Redriven, Redriver
+from finkray.redrive.missing import Redriver, RedriveResult
 from finkray.redrive.resolve import Resolver
 from finkray.storage.contract import Storage
 from tests.support.dead_letters import NEW, Observatory, a_bad_night
@@ -38,7 +38,7 @@ def bring_in(observatory: Observatory) -> None:
     Resolver(observatory.settings, storage, ledger).resolve(Selection(), lambda _: None)
 
 
-def redrive(observatory: Observatory, storage: Storage | None = None) -> Redriven:
+def redrive(observatory: Observatory, storage: Storage | None = None) -> RedriveResult:
     storage = storage or observatory.storage
     ledger = Ledger.take_over(storage)
     recover(ledger, storage)
@@ -71,7 +71,7 @@ def test_they_are_found_missing_and_made_of_the_letters(observatory: Observatory
     lose_what_was_brought_in(observatory)
     assert balance(observatory) == (4, 3, 5, False)
 
-    assert redrive(observatory) == Redriven(alerts=5, files=2)
+    assert redrive(observatory) == RedriveResult(alerts=5, files=2)
     assert observatory.alert_offsets() == ALL
     assert balance(observatory) == (9, 3, 0, True)
     assert letters == {path: observatory.storage.read(path) for path in letters}
@@ -79,7 +79,7 @@ def test_they_are_found_missing_and_made_of_the_letters(observatory: Observatory
     assert sum(one.rows for one in again) == 5
     assert all(one.repaired for one in again)
     # Nothing is left to do for either command.
-    assert redrive(observatory) == Redriven()
+    assert redrive(observatory) == RedriveResult()
     bring_in(observatory)
     assert observatory.alert_offsets() == ALL
 
@@ -90,7 +90,7 @@ def test_what_does_not_decode_any_more_is_dead_until_it_does(observatory: Observ
     schema, known = observatory.folder / "schemas" / f"{NEW}.avsc", observatory.folder / "known"
     shutil.move(learnt, known)
     schema.unlink()
-    assert redrive(observatory) == Redriven(dead_again=5)
+    assert redrive(observatory) == RedriveResult(dead_again=5)
     assert observatory.alert_offsets() == ALL - Counter(BROUGHT_IN)
     assert balance(observatory) == (4, 8, 0, True)
 

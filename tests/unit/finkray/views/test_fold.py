@@ -14,7 +14,7 @@ from finkray.ledger.entry import log_path
 from finkray.ledger.follow import Durable
 from finkray.ledger.rebuild import rebuild
 from finkray.storage.contract import Storage
-from finkray.views.fold import START, Fold, Kept, read_kept, unmarked
+from finkray.views.fold import START, Fold, StoredState, read_stored_state, unmarked
 from tests.support.examples import examples
 from tests.support.ledgers import Topics, quick_storage
 from tests.support.small_archives import SmallArchive
@@ -30,9 +30,9 @@ class Offsets(Fold[list[int]]):
         super().__init__(storage, PATH, "offsets")
 
     @staticmethod
-    def parse(data: bytes) -> Kept[list[int]]:
+    def parse(data: bytes) -> StoredState[list[int]]:
         raw = json.loads(data)
-        return Kept(raw["offsets"], raw["cursor"])
+        return StoredState(raw["offsets"], raw["cursor"])
 
     def restore(self, state: list[int] | None) -> None:
         self.offsets = list(state or ())
@@ -104,7 +104,7 @@ def test_what_is_not_readable_is_made_anew(small: SmallArchive, data: bytes) -> 
     assert fold.cursor == START
     fold.catch_up(10)
     fold.keep()
-    kept = read_kept(small.storage, PATH, Offsets.parse)
+    kept = read_stored_state(small.storage, PATH, Offsets.parse)
     assert kept is not None
     assert kept.state == list(range(10))
     assert unmarked(kept.cursor)[0] == fold.cursor
@@ -113,7 +113,7 @@ def test_what_is_not_readable_is_made_anew(small: SmallArchive, data: bytes) -> 
 def test_a_state_of_another_ledger_does_not_count(small: SmallArchive) -> None:
     small.put(0, 9)
     small.storage.replace(PATH, b'{"offsets": [7], "cursor": "1:99:0"}')
-    assert read_kept(small.storage, PATH, Offsets.parse) is None
+    assert read_stored_state(small.storage, PATH, Offsets.parse) is None
     assert Offsets(small.storage).offsets == []
 
 

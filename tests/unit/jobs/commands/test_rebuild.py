@@ -10,13 +10,13 @@ from finkray.claim import Claim, ClaimResult, Gap, StagedClaim
 from finkray.ledger.entry import log_path
 from finkray.ledger.file_claims import LeftOut
 from finkray.ledger.log import Ledger
-from finkray.ledger.rebuild import Rebuilt
+from finkray.ledger.rebuild import RebuildResult
 from finkray.results.store import ABOUT_PATH, ServiceDescription
 from jobs.commands.rebuild import claims_of_services, rebuilt_text
 from tests.support.commands import Finkray
 from tests.support.dead_letters import SOURCE, Observatory, a_bad_night
 
-NOTHING = Rebuilt(
+NOTHING = RebuildResult(
     kept_entries=3,
     damaged=(),
     replayed_claims=0,
@@ -90,7 +90,7 @@ def test_everything_that_is_not_as_before_is_said() -> None:
         "nothing was changed (--dry-run)"
     )
     text = rebuilt_text(
-        Rebuilt(
+        RebuildResult(
             kept_entries=1,
             damaged=("ledger/log/2.json",),
             replayed_claims=2,
