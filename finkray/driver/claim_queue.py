@@ -87,13 +87,13 @@ class ClaimQueue:
         if self._dispatched:
             return []
         batch = _MicroBatch()
-        share = self._trickle.is_on(now_s, self._live) and not self._draining
+        share = self._trickle.is_trickle(now_s, self._live) and not self._draining
         if not share or self._trickle.may_begin(now_s):
             # Claims that share a file cost as much as one.
             while (share or len(batch.claims) < self._most_claims) and batch.take_next(self._live):
                 pass
             if batch.claims:
-                self._trickle.begun(now_s, is_trickle=share)
+                self._trickle.note_micro_batch(now_s, is_trickle=share)
         live_is_quiet = now_s >= self._live_until_s
         backfill_slots = (
             max(0, self._most_claims - len(batch.claims))

@@ -20,7 +20,7 @@ FIRST_WAIT_S = 0.5
 """The first wait after a silence or a load. It doubles, so that neither an alert that comes alone
 nor the last ones of a burst wait long."""
 
-WINDOW = 2
+RATE_WINDOW_WAITS = 2
 """The rate is that of so many waits: claims of all partitions may come at the same time."""
 
 
@@ -51,24 +51,24 @@ class Trickle:
         self._last_claim_s = now_s
         self._recent.append((now_s, dispatch.alerts, dispatch.held_bytes))
 
-    def is_on(self, now_s: float, waiting: Iterable[Dispatch]) -> bool:
+    def is_trickle(self, now_s: float, waiting: Iterable[Dispatch]) -> bool:
         """Return whether the live lanes are a trickle, by what came of late and what waits."""
-        window_s = WINDOW * self._longest_wait_s
+        window_s = RATE_WINDOW_WAITS * self._longest_wait_s
         while self._recent and self._recent[0][0] <= now_s - window_s:
             self._recent.popleft()
         recent = [(alerts, nbytes) for _, alerts, nbytes in self._recent]
-        late = [(dispatch.alerts, dispatch.held_bytes) for dispatch in waiting]
+        waiting_claims = [(dispatch.alerts, dispatch.held_bytes) for dispatch in waiting]
         return all(
             sum(alerts for alerts, _ in claims) < TRICKLE_PER_S * window_s
-            and sum(nbytes for _, nbytes in claims) < WINDOW * self.shared_bytes
-            for claims in (recent, late)
+            and sum(nbytes for _, nbytes in claims) < RATE_WINDOW_WAITS * self.shared_bytes
+            for claims in (recent, waiting_claims)
         )
 
     def may_begin(self, now_s: float) -> bool:
         """Return whether a micro-batch with live claims of the trickle may begin."""
         return now_s >= self._last_begin_s + self._wait_s
 
-    def begun(self, now_s: float, *, is_trickle: bool) -> None:
+    def note_micro_batch(self, now_s: float, *, is_trickle: bool) -> None:
         """Note that a micro-batch with live claims begins."""
         self._last_begin_s = now_s
         longer_s = min(max(2 * self._wait_s, FIRST_WAIT_S), self._longest_wait_s)
