@@ -13,7 +13,13 @@ from finkray.errors import ClusterUnavailable, MemoryExceeded
 from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
-from finkray.ingest.messages import NOTHING, Assignment, ClaimsReceived, IngestReport, ReadyClaim
+from finkray.ingest.messages import (
+    NOTHING_RECEIVED,
+    Assignment,
+    ClaimsReceived,
+    IngestReport,
+    ReadyClaim,
+)
 from finkray.ledger.identity import refuse_if_gone
 from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
@@ -196,7 +202,7 @@ class IngestActors:
 
         actor = self._actors[index]
         timeout_s = FIRST_ANSWER_S
-        received = NOTHING
+        received = NOTHING_RECEIVED
         while not self._closing.is_set():
             try:
                 claims, report = ray.get(actor.take.remote(TAKE_S, received), timeout=timeout_s)

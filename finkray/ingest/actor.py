@@ -37,7 +37,7 @@ from finkray.ingest.lane import partitions_text, positions_text
 from finkray.ingest.lane_reader import LaneReader
 from finkray.ingest.memory_watch import MemoryWatch
 from finkray.ingest.messages import (
-    NOTHING,
+    NOTHING_RECEIVED,
     Assignment,
     ClaimsReceived,
     IngestReport,
@@ -172,7 +172,7 @@ class IngestActor:
         self._commands.put(self._flush)
 
     def take(
-        self, timeout_s: float, received: ClaimsReceived = NOTHING
+        self, timeout_s: float, received: ClaimsReceived = NOTHING_RECEIVED
     ) -> tuple[list[ReadyClaim], IngestReport]:
         """Return the ready claims that the driver has not received, and a report.
 
@@ -220,7 +220,7 @@ class IngestActor:
             self._held.free(claims)
             self._changed.notify_all()
 
-    def whereabouts(self) -> tuple[str, int]:
+    def node_and_process(self) -> tuple[str, int]:
         """Return the node id and the process id of this actor."""
         return self._node_id, os.getpid()
 

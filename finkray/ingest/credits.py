@@ -85,7 +85,7 @@ class Credits:
     def _used_by_topic(self) -> Counter[str]:
         """Return what the messages and batches of each live topic take."""
         used = self._readers["live"].pending_by_topic()
-        used.update(self._decode_queue.by_topic("live"))
+        used.update(self._decode_queue.waiting_bytes_by_topic("live"))
         for topic in used:
             used[topic] += self._held.bytes_of("live", topic)
         return used

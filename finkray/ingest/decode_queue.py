@@ -102,7 +102,7 @@ class DecodeQueue:
         """Why a topic waits for the archive's storage; "" if none does; thread-safe."""
         return next((why for _, why in list(self._refused.values())), "")
 
-    def by_topic(self, lane: LaneKind) -> Counter[str]:
+    def waiting_bytes_by_topic(self, lane: LaneKind) -> Counter[str]:
         """Return the size of the messages of each topic."""
         sizes: Counter[str] = Counter()
         for waiting in self._turns[lane]:
@@ -120,17 +120,17 @@ class DecodeQueue:
             whether there is room for another batch of a topic
         """
         turns = self._turns[lane]
-        full = self._waiting_for_storage()
-        while (topic := turns.next_key(full)) is not None:
+        passed_over = self._waiting_for_storage()
+        while (topic := turns.next_key(passed_over)) is not None:
             if not may_decode(topic):
-                full.add(topic)
+                passed_over.add(topic)
                 continue
             waiting = turns.first(topic)
             try:
                 batch = next(waiting.batches, None)
             except StorageError as error:
                 self._wait_for_storage(waiting, error)
-                full.add(topic)
+                passed_over.add(topic)
                 continue
             self._refused.pop(topic, None)
             if batch is None:

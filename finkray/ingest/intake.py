@@ -53,15 +53,15 @@ class CutLimits:
         return max(self.linger_s, self.linger_max_s)
 
 
-def linger_s(limits: CutLimits, patience_s: float, pending_bytes: int, quiet_s: float) -> float:
+def linger_s(limits: CutLimits, linger_now_s: float, pending_bytes: int, quiet_s: float) -> float:
     """Return the age at which a claim is cut.
 
     Parameters
     ----------
     limits
         the bounds
-    patience_s
-        the age that follows from the claims before: see `next_patience_s`
+    linger_now_s
+        the age that follows from the claims before: see `next_linger_s`
     pending_bytes
         size of the messages that are not in a claim
     quiet_s
@@ -69,10 +69,10 @@ def linger_s(limits: CutLimits, patience_s: float, pending_bytes: int, quiet_s: 
     """
     # After a silence this long no other message will come in time: as with an alert each minute.
     alone = quiet_s >= limits.longest_s
-    return limits.linger_s if alone or pending_bytes >= limits.worth_bytes else patience_s
+    return limits.linger_s if alone or pending_bytes >= limits.worth_bytes else linger_now_s
 
 
-def next_patience_s(limits: CutLimits, lingered_s: float, size_bytes: int) -> float:
+def next_linger_s(limits: CutLimits, lingered_s: float, size_bytes: int) -> float:
     """Return the age at which the claim after one of this age and size is cut.
 
     It doubles while claims stay small, and returns to `linger_s` after a single one of a good size.
@@ -111,7 +111,7 @@ class PartitionIntake(Generic[M]):
     _messages: list[M] = field(default_factory=list)
     _oldest_at_s: float = 0.0
     _end_offset: int = -1
-    _patience_s: float = 0.0
+    _linger_now_s: float = 0.0
     _cut_at_s: float = float("-inf")
 
     def add(self, message: M, size_bytes: int, now_s: float) -> None:
@@ -158,9 +158,9 @@ class PartitionIntake(Generic[M]):
         return max(0.0, self._oldest_at_s + self._linger_s(limits) - now_s)
 
     def _linger_s(self, limits: CutLimits) -> float:
-        patience_s = max(self._patience_s, limits.linger_s)
+        linger_now_s = max(self._linger_now_s, limits.linger_s)
         quiet_s = self._oldest_at_s - self._cut_at_s
-        return linger_s(limits, patience_s, self.pending_bytes, quiet_s)
+        return linger_s(limits, linger_now_s, self.pending_bytes, quiet_s)
 
     def cut(self, limits: CutLimits, now_s: float, *, flush: bool = False) -> CutClaim[M] | None:
         """Return the next claim if a limit is reached; with `flush`, if any offset waits."""
@@ -170,7 +170,7 @@ class PartitionIntake(Generic[M]):
         messages = tuple(self._messages)
         last = max(messages[-1].offset if messages else 0, self._end_offset - 1)
         claim = Claim(self.source, self.next_offset, last)
-        self._patience_s = next_patience_s(limits, self._linger_s(limits), self.pending_bytes)
+        self._linger_now_s = next_linger_s(limits, self._linger_s(limits), self.pending_bytes)
         self._cut_at_s = now_s
         size_bytes, self.pending_bytes = self.pending_bytes, 0
         self._messages.clear()

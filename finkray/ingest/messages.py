@@ -96,7 +96,7 @@ class ClaimsReceived:
     claims: int
 
 
-NOTHING = ClaimsReceived("", 0)
+NOTHING_RECEIVED = ClaimsReceived("", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,13 +140,13 @@ class _Group:
         chunk = _Chunk(self._rows, self._records, self._limits)
         self._rows, self._records, self._limits, self._bytes = [], [], [], 0
         try:
-            self._keep(chunk)
+            self._read_chunk(chunk)
         except Undecodable:
             damaged = self._reader.damaged(chunk.records)
             self.rejects += [_bad_record(chunk.rows[index], why) for index, why in damaged.items()]
-            self._keep(chunk.without(damaged))
+            self._read_chunk(chunk.without(damaged))
 
-    def _keep(self, chunk: _Chunk) -> None:
+    def _read_chunk(self, chunk: _Chunk) -> None:
         try:
             if chunk.rows and self.left_at is None:
                 room_bytes = self._room.left_bytes
@@ -158,14 +158,14 @@ class _Group:
                 self._room.take(batch.nbytes)
                 self._batches.append(batch)
                 self._decoded_rows += chunk.rows
-        except BatchTooLarge as much:
-            fitting = max(much.fitting, int(chunk.rows[0] == 0))
-            self._keep(chunk.first(fitting))
+        except BatchTooLarge as error:
+            fitting = max(error.fitting, int(chunk.rows[0] == 0))
+            self._read_chunk(chunk.first(fitting))
             self.left_at = chunk.rows[fitting]
-        except RecordsTooLarge as heavy:
-            for index, size_bytes in heavy.sizes_bytes.items():
+        except RecordsTooLarge as error:
+            for index, size_bytes in error.sizes_bytes.items():
                 self.rejects.append(_too_large(chunk.rows[index], size_bytes, chunk.limits[index]))
-            self._keep(chunk.without(heavy.sizes_bytes))
+            self._read_chunk(chunk.without(error.sizes_bytes))
 
 
 def _bad_record(index: int, why: str) -> Reject:

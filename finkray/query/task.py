@@ -223,7 +223,7 @@ def _fetch(order: ClaimOrder) -> tuple[AlertBatch, str]:
     try:
         actor = ray.get_actor(order.actor)
         location, (node_id, _) = ray.get(
-            [actor.locate.remote(order.claim), actor.whereabouts.remote()],
+            [actor.locate.remote(order.claim), actor.node_and_process.remote()],
             timeout=FETCH_TIMEOUT_S,
         )
         batch: AlertBatch = ray.get(location[0], timeout=FETCH_TIMEOUT_S)

@@ -18,7 +18,7 @@ from finkray.ingest import unreadable
 from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
-from finkray.ingest.messages import NOTHING, Assignment, ClaimsReceived
+from finkray.ingest.messages import NOTHING_RECEIVED, Assignment, ClaimsReceived
 from finkray.kafka.cluster import KafkaCluster
 from finkray.packets.decoder import make_decoder
 from finkray.settings.packets import PacketSettings
@@ -79,7 +79,7 @@ def main(orders: Mapping[str, Any]) -> None:
     cluster = KafkaCluster(config)
     (source,) = cluster.partitions(lambda name: name == orders["topic"])
     actor.assign([Assignment(source, 0, 1)])
-    outcome, received = Outcome(), NOTHING
+    outcome, received = Outcome(), NOTHING_RECEIVED
     while outcome.read_to < orders["end_offset"]:
         try:
             claims, report = actor.take(0.3, received)

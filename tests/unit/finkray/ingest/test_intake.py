@@ -13,7 +13,7 @@ from finkray.ingest.intake import (
     PartitionIntake,
     linger_s,
     message_credit,
-    next_patience_s,
+    next_linger_s,
 )
 
 SOURCE = TopicPartition("cluster", "ztf", "id", 0)
@@ -68,7 +68,7 @@ WORTH = 1000
 
 
 @pytest.mark.parametrize(
-    ("patience_s", "pending_bytes", "quiet_s", "expected_s"),
+    ("linger_now_s", "pending_bytes", "quiet_s", "expected_s"),
     [
         (0.5, 10, 1.0, 0.5),
         (4.0, 10, 1.0, 4.0),
@@ -82,9 +82,9 @@ WORTH = 1000
     ],
 )
 def test_the_age_at_which_a_claim_is_cut(
-    patience_s: float, pending_bytes: int, quiet_s: float, expected_s: float
+    linger_now_s: float, pending_bytes: int, quiet_s: float, expected_s: float
 ) -> None:
-    assert linger_s(PATIENT, patience_s, pending_bytes, quiet_s) == expected_s
+    assert linger_s(PATIENT, linger_now_s, pending_bytes, quiet_s) == expected_s
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_age_at_which_a_claim_is_cut(
 def test_the_age_of_the_next_claim_follows_from_the_last_one(
     limits: CutLimits, lingered_s: float, size_bytes: int, expected_s: float
 ) -> None:
-    assert next_patience_s(limits, lingered_s, size_bytes) == expected_s
+    assert next_linger_s(limits, lingered_s, size_bytes) == expected_s
 
 
 def cuts_of(arrivals_s: list[float], size_bytes: int, until_s: float) -> list[tuple[float, int]]:
