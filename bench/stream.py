@@ -70,10 +70,10 @@ class Stream:
 
     def burst_per_s(self, alerts: int) -> float:
         """Return the alerts/s from sending the first until the last is durable."""
-        begun_s = time.time()
+        begun_unix_s = time.time()
         self.send(alerts)
         self.wait_until_durable()
-        return alerts / (last_commit_unix_s(self.archive.storage) - begun_s)
+        return alerts / (last_commit_unix_s(self.archive.storage) - begun_unix_s)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ REMEMBERED_S = 600.0
 class Moment(NamedTuple):
     """One moment on both clocks: seconds of Unix time, and seconds that never go backwards."""
 
-    wall_s: float
+    unix_s: float
     monotonic_s: float
 
 
@@ -30,12 +30,12 @@ def now() -> Moment:
 
 def utc_of(moment: Moment) -> datetime:
     """Return the date of a moment, UTC."""
-    return datetime.fromtimestamp(moment.wall_s, UTC)
+    return datetime.fromtimestamp(moment.unix_s, UTC)
 
 
-def wall_s_of(monotonic_s: float, at: Moment) -> float:
+def unix_s_of(monotonic_s: float, at: Moment) -> float:
     """Return the Unix time of a monotonic moment, by the wall clock as it is at `at`."""
-    return at.wall_s - (at.monotonic_s - monotonic_s)
+    return at.unix_s - (at.monotonic_s - monotonic_s)
 
 
 def dated_again(moment: Moment, at: Moment) -> Moment:
@@ -44,7 +44,14 @@ def dated_again(moment: Moment, at: Moment) -> Moment:
     So it never lies in the future, and what lasts never lasts less than nothing. A clock that went
     forward changes no date: it does that too while the machine sleeps.
     """
-    return moment._replace(wall_s=min(moment.wall_s, wall_s_of(moment.monotonic_s, at)))
+    return moment._replace(unix_s=min(moment.unix_s, unix_s_of(moment.monotonic_s, at)))
+
+
+class _Jump(NamedTuple):
+    """By how many seconds the wall clock jumped, and when on the monotonic clock."""
+
+    jumped_s: float
+    at_s: float
 
 
 class JumpWatch:
@@ -52,16 +59,16 @@ class JumpWatch:
 
     def __init__(self) -> None:
         self._last: Moment | None = None
-        self._jumps: deque[Moment] = deque(maxlen=8)
+        self._jumps: deque[_Jump] = deque(maxlen=8)
 
     def check(self, moment: Moment) -> float:
         """Return by how many seconds the wall clock jumped lately; 0 if it did not."""
         if self._last is not None:
             elapsed_s = moment.monotonic_s - self._last.monotonic_s
-            jumped_s = moment.wall_s - self._last.wall_s - elapsed_s
+            jumped_s = moment.unix_s - self._last.unix_s - elapsed_s
             if abs(jumped_s) >= JUMP_S:
-                self._jumps.append(Moment(jumped_s, moment.monotonic_s))
+                self._jumps.append(_Jump(jumped_s, moment.monotonic_s))
         self._last = moment
-        while self._jumps and moment.monotonic_s - self._jumps[0].monotonic_s > REMEMBERED_S:
+        while self._jumps and moment.monotonic_s - self._jumps[0].at_s > REMEMBERED_S:
             self._jumps.popleft()
-        return self._jumps[-1].wall_s if self._jumps else 0.0
+        return self._jumps[-1].jumped_s if self._jumps else 0.0

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from finkray.ingest.messages import IngestReport, ReadyClaim
-from finkray.monitor.clock import Moment, wall_s_of
+from finkray.monitor.clock import Moment, unix_s_of
 from finkray.monitor.raised_alarms import RaisedAlarms
 from finkray.monitor.visits import Visits
 from finkray.status.archive import (
@@ -108,7 +108,7 @@ class Monitor:
 
     def add_durable(self, claims: Sequence[ReadyClaim], at: Moment) -> None:
         """Add claims that became durable."""
-        self.visits.durable(claims, at.wall_s)
+        self.visits.durable(claims, at.unix_s)
         for claim in claims:
             self._durable += len(claim.kafka_s)
             if claim.lane == "backfill":
@@ -116,7 +116,7 @@ class Monitor:
             stages: dict[Stage, np.ndarray] = {
                 "polled": claim.polled_s - claim.kafka_s,
                 "decoded": claim.decoded_s - claim.kafka_s,
-                "durable": at.wall_s - claim.kafka_s,
+                "durable": at.unix_s - claim.kafka_s,
             }
             self._latencies.append(_Durable(at.monotonic_s, stages))
 
@@ -149,7 +149,7 @@ class Monitor:
         """Return the curves, dated by the wall clock as it is now."""
         return tuple(
             RatePoint(
-                at=_utc(wall_s_of(point.monotonic_s, at)),
+                at=_utc(unix_s_of(point.monotonic_s, at)),
                 incoming_per_s=point.incoming_per_s,
                 archived_per_s=point.archived_per_s,
                 lag=point.lag,

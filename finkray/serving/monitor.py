@@ -53,7 +53,7 @@ class ServiceMonitor:
         stamps = pc.drop_null(rows["kafka_timestamp"].combine_chunks()).cast(pa.int64())
         ms = stamps.to_numpy(zero_copy_only=False)
         # Archives of earlier releases have absurd times in the column.
-        self._durable.append((at.monotonic_s, at.wall_s - ms[is_plausible(ms)] / 1000))
+        self._durable.append((at.monotonic_s, at.unix_s - ms[is_plausible(ms)] / 1000))
         self._forget(at)
 
     @property

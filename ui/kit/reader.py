@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from finkray.monitor.clock import Moment, now, wall_s_of
+from finkray.monitor.clock import Moment, now, unix_s_of
 from finkray.text import error_text
 from ui.kit.reading import Reading
 
@@ -63,7 +63,7 @@ class Reader(Generic[T]):
     def latest(self) -> Reading[T]:
         """Return the last answer, dated by the clock as it is now, which may have been set."""
         read, value, problem = self._latest
-        read_s = wall_s_of(read.monotonic_s, self._clock())
+        read_s = unix_s_of(read.monotonic_s, self._clock())
         return Reading(value, datetime.fromtimestamp(read_s, UTC), problem)
 
     def _run(self) -> None:

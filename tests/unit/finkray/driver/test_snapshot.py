@@ -83,7 +83,7 @@ def test_an_archive_was_not_started_in_the_future_when_the_clock_is_set_back(
     settings: Settings, view: ArchiverView, ledger: Ledger
 ) -> None:
     for set_back_s in (3600.0, 86_400.0):
-        at = LATER._replace(wall_s=LATER.wall_s - set_back_s)
+        at = LATER._replace(unix_s=LATER.unix_s - set_back_s)
         snapshot = make_snapshot(settings, view, ledger, Monitor(), started=START, at=at)
         assert (snapshot.at - snapshot.started_at).total_seconds() == 60
 

@@ -11,7 +11,7 @@ from finkray.monitor.raised_alarms import KEPT, RaisedAlarms
 
 
 def at(second: float, set_s: float = 0.0) -> Moment:
-    return Moment(monotonic_s=second, wall_s=1_790_000_000 + second + set_s)
+    return Moment(monotonic_s=second, unix_s=1_790_000_000 + second + set_s)
 
 
 def test_an_alarm_keeps_its_start_time_and_ends_with_its_facts() -> None:
@@ -71,7 +71,7 @@ def test_an_alarm_lasts_as_long_as_it_does_while_the_clock_is_set(
         raised.update({}, at(60, set_s))
     assert caplog.messages[-1] == "alarm CLOCK is over, after 1 min 0 s"
     (past,) = raised.past
-    now_s = at(60, set_s).wall_s
+    now_s = at(60, set_s).unix_s
     assert alarm.since.timestamp() == min(1_790_000_000, now_s - 60)
     assert past.since == alarm.since
     assert past.until.timestamp() == now_s

@@ -19,7 +19,7 @@ def test_figures_are_of_the_last_minute_while_the_clock_is_set(jump_s: float) ->
     monitor = ServiceMonitor(at(0))
     for second in range(1, 181):
         monitor.answered(50, Answer(None, wall_s=0.5, cpu_s=0.25), at(second))
-        stamps = pa.array([(at(second).wall_s - 2) * 1000], pa.float64()).cast(pa.int64())
+        stamps = pa.array([(at(second).unix_s - 2) * 1000], pa.float64()).cast(pa.int64())
         rows = {"kafka_timestamp": stamps.cast(pa.timestamp("ms", "UTC")), "status": ["ok"]}
         monitor.durable(pa.table(rows), at(second))
         figures = monitor.figures(at(second))
