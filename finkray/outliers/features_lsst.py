@@ -23,7 +23,7 @@ from finkray.outliers.packets_lsst import (
     FLAGS,
     FLUX,
     SOURCE,
-    Now,
+    Detections,
     Packets,
     Points,
     number_of,
@@ -88,12 +88,14 @@ def features(alerts: pa.Table, packets: Packets | None = None) -> Floats:
         float64 of shape (alerts, 20), in the order of `FEATURES`; NaN where a value is missing
     """
     packets = packets or Packets.of(alerts)
-    read, now = packets.read, packets.now
+    read, detections = packets.read, packets.detections
     known = adapter.solar_system(pa.table(dict(read)))["solar_system"]
     solar_system = pc.cast(known, pa.float64()).to_numpy()
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        columns = [*_detection(now, read), solar_system, *_sources(packets)]
-    return feature_matrix(columns, np.isfinite(now.mjd) | np.isfinite(now.flux))
+        columns = [*_detection(detections, read), solar_system, *_sources(packets)]
+    return feature_matrix(
+        columns, np.isfinite(detections.mjd_tai) | np.isfinite(detections.flux_njy)
+    )
 
 
 def quality(alerts: pa.Table) -> Floats:
@@ -121,102 +123,111 @@ def quality(alerts: pa.Table) -> Floats:
     return np.where(np.isfinite(out), out, np.nan)
 
 
-def _detection(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+def _detection(detections: Detections, read: Mapping[str, pa.Array]) -> list[Floats]:
     template, template_error = number_of(read, "templateFlux"), number_of(read, "templateFluxErr")
-    noise = np.hypot(template, np.hypot(np.nan_to_num(template_error), now.error))
+    noise = np.hypot(template, np.hypot(np.nan_to_num(template_error), detections.flux_err_njy))
     size = (number_of(read, "ixx") + number_of(read, "iyy")) / (
         number_of(read, "ixxPSF") + number_of(read, "iyyPSF")
     )
     return [
-        np.arcsinh(now.flux / now.error),
-        np.arcsinh(now.flux / _FLUX_UNIT_NJY),
+        np.arcsinh(detections.flux_njy / detections.flux_err_njy),
+        np.arcsinh(detections.flux_njy / _FLUX_UNIT_NJY),
         np.arcsinh(template / _FLUX_UNIT_NJY),
-        np.arcsinh(5.0 * now.flux / noise),
+        np.arcsinh(5.0 * detections.flux_njy / noise),
         np.log10(np.clip(size, 1e-2, 1e3)),
     ]
 
 
 def _sources(packets: Packets) -> list[Floats]:
-    now = packets.now
-    points = Points.of(now, packets.read, "prvDiaSources")
+    detections = packets.detections
+    points = Points.of(detections, packets.read, "prvDiaSources")
     groups = points.groups
-    every = np.ones(len(points.days), bool)
+    every = np.ones(len(points.days_before), bool)
     same = points.same_band
-    detections = groups.count(every)
-    negative = groups.sum((points.flux < 0).astype(float), every) + (now.flux < 0)
-    first, last = groups.first(points.days, every), groups.last(points.days, every)
-    last_flux, last_error = groups.last(points.flux, same), groups.last(points.error, same)
-    sigma = (now.flux - last_flux) / np.hypot(now.error, last_error)
+    detection_counts = groups.count(every)
+    negative = groups.sum((points.flux_njy < 0).astype(float), every) + (detections.flux_njy < 0)
+    first, last = groups.first(points.days_before, every), groups.last(points.days_before, every)
+    last_flux, last_error = (
+        groups.last(points.flux_njy, same),
+        groups.last(points.flux_err_njy, same),
+    )
+    sigma = (detections.flux_njy - last_flux) / np.hypot(detections.flux_err_njy, last_error)
     return [
         np.log1p(groups.count(same)),
         np.log1p(groups.count(~same)),
         # Of a single detection it would be its direction once more.
-        np.where(detections > 0, negative / (detections + 1.0), np.nan),
-        np.log1p(np.where(detections > 0, first, 0.0)),
+        np.where(detection_counts > 0, negative / (detection_counts + 1.0), np.nan),
+        np.log1p(np.where(detection_counts > 0, first, 0.0)),
         np.log1p(last),
         np.arcsinh(sigma),
-        np.arcsinh(sigma / np.maximum(groups.last(points.days, same), 0.5)),
-        _jump(now, points),
-        *_forced(now, packets.forced),
-        _colour(now, points),
+        np.arcsinh(sigma / np.maximum(groups.last(points.days_before, same), 0.5)),
+        _jump(detections, points),
+        *_forced(detections, packets.forced),
+        _colour(detections, points),
         _scatter(points),
     ]
 
 
-def _forced(now: Now, points: Points) -> list[Floats]:
-    groups, same = points.groups, points.same_band & (points.error > 0)
-    weight = 1.0 / points.error**2
+def _forced(detections: Detections, points: Points) -> list[Floats]:
+    groups, same = points.groups, points.same_band & (points.flux_err_njy > 0)
+    weight = 1.0 / points.flux_err_njy**2
     count, total = groups.count(same), groups.sum(weight, same)
-    median = groups.median(points.flux, same)
-    delta = points.flux - median[groups.alert]  # of these, sums of squares lose nothing
+    median = groups.median(points.flux_njy, same)
+    delta = points.flux_njy - median[groups.alert]  # of these, sums of squares lose nothing
     mean = groups.sum(weight * delta, same) / total
     chi2 = groups.sum(weight * (delta - mean[groups.alert]) ** 2, same) / (count - 1.0)
-    middle = groups.median(points.days, same)[groups.alert]
-    newer = groups.median(points.flux, same & (points.days < middle))
-    older = groups.median(points.flux, same & (points.days > middle))
+    middle = groups.median(points.days_before, same)[groups.alert]
+    newer = groups.median(points.flux_njy, same & (points.days_before < middle))
+    older = groups.median(points.flux_njy, same & (points.days_before > middle))
     scatter = _spread(points, same)
     return [
-        _jump(now, points),
+        _jump(detections, points),
         np.where(count >= 2, np.log10(np.maximum(chi2, 1e-4)), np.nan),
-        np.arcsinh(median / groups.median(points.error, same)),
+        np.arcsinh(median / groups.median(points.flux_err_njy, same)),
         np.where(count >= 4, np.arcsinh((newer - older) / scatter), np.nan),
     ]
 
 
-def _jump(now: Now, points: Points) -> Floats:
+def _jump(detections: Detections, points: Points) -> Floats:
     """Return the flux less the median in the band, over scatter and error together."""
     same = points.same_band
-    median = points.groups.median(points.flux, same)
-    noise = np.hypot(_spread(points, same), now.error)
+    median = points.groups.median(points.flux_njy, same)
+    noise = np.hypot(_spread(points, same), detections.flux_err_njy)
     enough = points.groups.count(same) >= 2
-    return np.where(enough, np.arcsinh((now.flux - median) / noise), np.nan)
+    return np.where(enough, np.arcsinh((detections.flux_njy - median) / noise), np.nan)
 
 
 def _spread(points: Points, mask: np.ndarray) -> Floats:
     """Return the robust scatter of fluxes about their median, with the error as the least."""
     groups = points.groups
-    median = groups.median(points.flux, mask)
-    deviation = 1.4826 * groups.median(np.abs(points.flux - median[groups.alert]), mask)
-    return np.fmax(deviation, groups.median(points.error, mask & np.isfinite(points.error)))
+    median = groups.median(points.flux_njy, mask)
+    deviation = 1.4826 * groups.median(np.abs(points.flux_njy - median[groups.alert]), mask)
+    return np.fmax(
+        deviation, groups.median(points.flux_err_njy, mask & np.isfinite(points.flux_err_njy))
+    )
 
 
-def _colour(now: Now, points: Points) -> Floats:
+def _colour(detections: Detections, points: Points) -> Floats:
     """Return the contrast to the latest flux of another band, from -1 to 1 in amount.
 
     Bands are not told apart: LSST's six have too few pairs in a packet.
     """
-    other = ~points.same_band & (points.days <= 1.5)
-    flux = points.groups.last(points.flux, other)
-    error = points.groups.last(points.error, other)
-    return (now.flux - flux) / np.sqrt(now.flux**2 + flux**2 + now.error**2 + error**2)
+    other = ~points.same_band & (points.days_before <= 1.5)
+    flux = points.groups.last(points.flux_njy, other)
+    error = points.groups.last(points.flux_err_njy, other)
+    return (detections.flux_njy - flux) / np.sqrt(
+        detections.flux_njy**2 + flux**2 + detections.flux_err_njy**2 + error**2
+    )
 
 
 def _scatter(points: Points) -> Floats:
     """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
     groups = points.groups
-    placed = np.isfinite(points.east) & np.isfinite(points.north)
+    placed = np.isfinite(points.east_arcsec) & np.isfinite(points.north_arcsec)
     count = groups.count(placed) + 1.0
-    east, north = (np.where(placed, values, 0.0) for values in (points.east, points.north))
+    east, north = (
+        np.where(placed, values, 0.0) for values in (points.east_arcsec, points.north_arcsec)
+    )
     square = groups.sum(east**2 + north**2, placed) / count
     mean = (groups.sum(east, placed) / count) ** 2 + (groups.sum(north, placed) / count) ** 2
     return np.where(count >= 2, np.log10(np.sqrt(np.maximum(square - mean, 0.0)) + 0.01), np.nan)

@@ -29,7 +29,7 @@ from finkray.outliers.feature import Feature
 from finkray.outliers.packets_ztf import (
     CANDIDATE,
     COLUMNS,
-    Now,
+    Detections,
     Packets,
     Points,
     cos_dec,
@@ -113,10 +113,10 @@ def features(alerts: pa.Table, packets: Packets | None = None) -> Floats:
         float64 of shape (alerts, 23), in the order of `FEATURES`; NaN where a value is missing
     """
     packets = packets or Packets.of(alerts)
-    read, now = packets.read, packets.now
+    read, detections = packets.read, packets.detections
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        columns = [*_where(read), *_now(now, read), *_past(packets)]
-    return feature_matrix(columns, np.isfinite(now.jd) | np.isfinite(now.mag))
+        columns = [*_where(read), *_detection(detections, read), *_past(packets)]
+    return feature_matrix(columns, np.isfinite(detections.jd) | np.isfinite(detections.mag))
 
 
 def quality(alerts: pa.Table) -> Floats:
@@ -144,11 +144,11 @@ def _where(read: Mapping[str, pa.Array]) -> list[Floats]:
     ]
 
 
-def _now(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    over_catalogued = now.mag - number_of(read, "srmag1")
+def _detection(detections: Detections, read: Mapping[str, pa.Array]) -> list[Floats]:
+    over_catalogued = detections.mag - number_of(read, "srmag1")
     return [
-        number_of(read, "diffmaglim") - now.mag,
-        now.sign,
+        number_of(read, "diffmaglim") - detections.mag,
+        detections.sign,
         _near(over_catalogued, _distance(number_of(read, "distpsnr1"))),
     ]
 
@@ -161,55 +161,55 @@ def _is_star(read: Mapping[str, pa.Array]) -> np.ndarray:
 
 
 def _past(packets: Packets) -> list[Floats]:
-    now, points = packets.now, packets.points
+    detections, points = packets.detections, packets.points
     groups, alert = points.groups, points.groups.alert
-    is_detection, same_band = np.isfinite(points.mag), points.fid == now.fid[alert]
-    limited = ~is_detection & np.isfinite(points.limit) & same_band
+    is_detection, same_band = np.isfinite(points.mag), points.fid == detections.fid[alert]
+    limited = ~is_detection & np.isfinite(points.limit_mag) & same_band
     found, in_band = points.take(is_detection), points.take(is_detection & same_band)
-    detections, limits = in_band.groups.count(), groups.count(limited)
-    negatives = found.groups.sum((found.sign < 0).astype(float)) + (now.sign < 0)
-    signed = found.groups.count(np.isfinite(found.sign)) + np.isfinite(now.sign)
+    detection_counts, limit_counts = in_band.groups.count(), groups.count(limited)
+    negatives = found.groups.sum((found.sign < 0).astype(float)) + (detections.sign < 0)
+    signed = found.groups.count(np.isfinite(found.sign)) + np.isfinite(detections.sign)
     first_jd = found.groups.first(found.jd)
     brightest = in_band.groups.smallest(in_band.mag)
     faintest = in_band.groups.largest(in_band.mag)
     # A first detection is the oldest one in the band: in the history, or this one.
-    has_before = detections > 0
-    first_in_band = np.where(has_before, in_band.groups.first(in_band.jd), now.jd)
-    first_mag = np.where(has_before, in_band.groups.first(in_band.mag), now.mag)
+    has_before = detection_counts > 0
+    first_in_band = np.where(has_before, in_band.groups.first(in_band.jd), detections.jd)
+    first_mag = np.where(has_before, in_band.groups.first(in_band.mag), detections.mag)
     before_first = limited & (points.jd < first_in_band[alert])
     counts = [
-        np.log1p(detections),
-        np.log1p(found.groups.count() - detections),
-        detections / (detections + limits),
-        np.log1p(np.where(np.isnan(first_jd), 0.0, now.jd - first_jd)),
+        np.log1p(detection_counts),
+        np.log1p(found.groups.count() - detection_counts),
+        detection_counts / (detection_counts + limit_counts),
+        np.log1p(np.where(np.isnan(first_jd), 0.0, detections.jd - first_jd)),
     ]
     return [
         *(np.where(_is_star(packets.read), np.nan, values) for values in counts),
         # Of a single detection it would be its direction once more.
         np.where(signed >= 2, negatives / signed, np.nan),
-        np.maximum(faintest, now.mag) - np.minimum(brightest, now.mag),
-        now.mag - brightest,
-        _chi2(now, in_band),
-        _change(now, in_band),
-        _trend(now, in_band),
-        _colour(now, found),
-        groups.last(points.limit, before_first) - first_mag,
-        _scatter(now, found),
+        np.maximum(faintest, detections.mag) - np.minimum(brightest, detections.mag),
+        detections.mag - brightest,
+        _chi2(detections, in_band),
+        _change(detections, in_band),
+        _trend(detections, in_band),
+        _colour(detections, found),
+        groups.last(points.limit_mag, before_first) - first_mag,
+        _scatter(detections, found),
     ]
 
 
-def _change(now: Now, in_band: Points) -> Floats:
+def _change(detections: Detections, in_band: Points) -> Floats:
     """Return the magnitude less that of the last detection in the band."""
-    days = now.jd[in_band.groups.alert] - in_band.jd
-    return now.mag - in_band.groups.last(in_band.mag, days >= _LEAST_INTERVAL_D)
+    days = detections.jd[in_band.groups.alert] - in_band.jd
+    return detections.mag - in_band.groups.last(in_band.mag, days >= _LEAST_INTERVAL_D)
 
 
-def _chi2(now: Now, in_band: Points) -> Floats:
+def _chi2(detections: Detections, in_band: Points) -> Floats:
     """Return log10 of the reduced chi2 about the weighted mean, of at least two points."""
     groups = in_band.groups
-    weight, own = _weight(in_band.error), _weight(now.error)
+    weight, own = _weight(in_band.mag_err), _weight(detections.mag_err)
     # Differences to the newest magnitude: sums of squares of these lose nothing.
-    delta = in_band.mag - now.mag[groups.alert]
+    delta = in_band.mag - detections.mag[groups.alert]
     total = groups.sum(weight) + own
     mean = groups.sum(weight * delta) / total
     residual = delta - mean[groups.alert]
@@ -223,11 +223,11 @@ def _weight(error: Floats) -> Floats:
     return 1.0 / np.fmax(known, _LEAST_ERROR_MAG) ** 2
 
 
-def _trend(now: Now, in_band: Points) -> Floats:
+def _trend(detections: Detections, in_band: Points) -> Floats:
     """Return by how much a line through at least three points changes from first to last."""
     groups = in_band.groups
-    days = in_band.jd - now.jd[groups.alert]
-    delta = in_band.mag - now.mag[groups.alert]
+    days = in_band.jd - detections.jd[groups.alert]
+    delta = in_band.mag - detections.mag[groups.alert]
     count = groups.count() + 1.0
     mean_days = groups.sum(days) / count
     mean_delta = groups.sum(delta) / count
@@ -239,22 +239,30 @@ def _trend(now: Now, in_band: Points) -> Floats:
     return np.where(enough, span * product / spread, np.nan)
 
 
-def _colour(now: Now, found: Points) -> Floats:
+def _colour(detections: Detections, found: Points) -> Floats:
     """Return g-r of the detection and the latest one of the other band within 1.5 days."""
     alert = found.groups.alert
-    other = (3.0 - now.fid)[alert]  # g is 1, r is 2
-    near = (found.fid == other) & (now.jd[alert] - found.jd <= 1.5)
+    other = (3.0 - detections.fid)[alert]  # g is 1, r is 2
+    near = (found.fid == other) & (detections.jd[alert] - found.jd <= 1.5)
     latest = found.groups.last(found.mag, near)
-    is_g_or_r = (now.fid == 1) | (now.fid == 2)
-    return np.where(is_g_or_r, np.where(now.fid == 1, now.mag - latest, latest - now.mag), np.nan)
+    is_g_or_r = (detections.fid == 1) | (detections.fid == 2)
+    return np.where(
+        is_g_or_r,
+        np.where(detections.fid == 1, detections.mag - latest, latest - detections.mag),
+        np.nan,
+    )
 
 
-def _scatter(now: Now, found: Points) -> Floats:
+def _scatter(detections: Detections, found: Points) -> Floats:
     """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
-    placed = found.take(np.isfinite(found.ra) & np.isfinite(found.dec))
+    placed = found.take(np.isfinite(found.ra_deg) & np.isfinite(found.dec_deg))
     groups, alert = placed.groups, placed.groups.alert
-    east = wrapped_degrees(placed.ra - now.ra[alert]) * cos_dec(now.dec)[alert] * _ARCSEC
-    north = (placed.dec - now.dec[alert]) * _ARCSEC
+    east = (
+        wrapped_degrees(placed.ra_deg - detections.ra_deg[alert])
+        * cos_dec(detections.dec_deg)[alert]
+        * _ARCSEC
+    )
+    north = (placed.dec_deg - detections.dec_deg[alert]) * _ARCSEC
     count = groups.count() + 1.0
     square = groups.sum(east**2 + north**2) / count
     mean = (groups.sum(east) / count) ** 2 + (groups.sum(north) / count) ** 2

@@ -55,18 +55,18 @@ _ARCSEC: Final = 3600.0
 
 
 @dataclass(frozen=True)
-class Now:
+class Detections:
     """The detections: a value for each alert."""
 
-    mjd: Floats
+    mjd_tai: Floats
     band: np.ndarray
-    ra: Floats
-    dec: Floats
-    flux: Floats
-    error: Floats
+    ra_deg: Floats
+    dec_deg: Floats
+    flux_njy: Floats
+    flux_err_njy: Floats
 
     @classmethod
-    def of(cls, read: Mapping[str, pa.Array]) -> "Now":
+    def of(cls, read: Mapping[str, pa.Array]) -> "Detections":
         """Read the detections from columns of `COLUMNS`."""
         return cls(
             first_floats(read, *paths_of("diaSource", _TIME)),
@@ -83,15 +83,15 @@ class Points:
     """Earlier points of one list of the packets, in the order of time."""
 
     groups: Groups
-    days: Floats  # before the detection, positive
+    days_before: Floats  # how long before the detection: positive
     same_band: np.ndarray
-    east: Floats
-    north: Floats
-    flux: Floats
-    error: Floats
+    east_arcsec: Floats
+    north_arcsec: Floats
+    flux_njy: Floats
+    flux_err_njy: Floats
 
     @classmethod
-    def of(cls, now: Now, read: Mapping[str, pa.Array], record: str) -> "Points":
+    def of(cls, detections: Detections, read: Mapping[str, pa.Array], record: str) -> "Points":
         """Read one list of the packets from columns of `COLUMNS`."""
         times = [read[path] for path in paths_of(record, _TIME)]
         counts = np.max([list_counts(values) for values in times], axis=0)
@@ -104,15 +104,17 @@ class Points:
             return first_floats(arrays, *arrays) if arrays else np.full(len(alert), np.nan)
 
         bands = [texts(flat(read[path], counts)) for path in paths_of(record, BAND)]
-        days = now.mjd[alert] - number(_TIME)
+        days = detections.mjd_tai[alert] - number(_TIME)
         flux, error = number(FLUX), number(ERROR)
         ra, dec = number(("ra",)), number(_DEC)
         # Sorted by time; the order of what is left of an alert does not depend on the packet's.
         order = np.lexsort((flux, -days, alert))
         kept = order[((days > _SAME_EXPOSURE_D) & np.isfinite(flux))[order]]
-        east = wrapped_degrees(ra - now.ra[alert]) * np.cos(np.radians(now.dec[alert]))
-        values = (east * _ARCSEC, (dec - now.dec[alert]) * _ARCSEC, flux, error)
-        same = _bands(pc.coalesce(*bands)) == now.band[alert]
+        east = wrapped_degrees(ra - detections.ra_deg[alert]) * np.cos(
+            np.radians(detections.dec_deg[alert])
+        )
+        values = (east * _ARCSEC, (dec - detections.dec_deg[alert]) * _ARCSEC, flux, error)
+        same = _bands(pc.coalesce(*bands)) == detections.band[alert]
         groups = Groups(alert[kept], len(counts))
         return cls(groups, days[kept], same[kept], *(column[kept] for column in values))
 
@@ -122,15 +124,15 @@ class Packets:
     """What is read of alerts: columns by name, the detections, and the forced fluxes before."""
 
     read: Mapping[str, pa.Array]
-    now: Now
+    detections: Detections
     forced: Points
 
     @classmethod
     def of(cls, alerts: pa.Table) -> "Packets":
         """Read alerts, nested or with columns named as in `COLUMNS`."""
         read = columns_of(alerts, COLUMNS)
-        now = Now.of(read)
-        return cls(read, now, Points.of(now, read, "prvDiaForcedSources"))
+        detections = Detections.of(read)
+        return cls(read, detections, Points.of(detections, read, "prvDiaForcedSources"))
 
 
 def number_of(read: Mapping[str, pa.Array], name: str) -> Floats:

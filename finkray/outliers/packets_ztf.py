@@ -38,19 +38,19 @@ _SAME_EXPOSURE_D: Final = 1e-5
 
 
 @dataclass(frozen=True)
-class Now:
+class Detections:
     """The detections: a value for each alert."""
 
     jd: Floats
     fid: Floats
-    ra: Floats
-    dec: Floats
+    ra_deg: Floats
+    dec_deg: Floats
     mag: Floats
-    error: Floats
+    mag_err: Floats
     sign: Floats
 
     @classmethod
-    def of(cls, read: Mapping[str, pa.Array]) -> "Now":
+    def of(cls, read: Mapping[str, pa.Array]) -> "Detections":
         """Read the detections from columns of `COLUMNS`."""
         jd, fid, ra, dec = (number_of(read, name) for name in ("jd", "fid", "ra", "dec"))
         mag, error = number_of(read, "magpsf"), number_of(read, "sigmapsf")
@@ -64,15 +64,15 @@ class Points:
     groups: Groups
     jd: Floats
     fid: Floats
-    ra: Floats
-    dec: Floats
+    ra_deg: Floats
+    dec_deg: Floats
     mag: Floats
-    error: Floats
-    limit: Floats
+    mag_err: Floats
+    limit_mag: Floats
     sign: Floats
 
     @classmethod
-    def of(cls, now: Now, read: Mapping[str, pa.Array]) -> "Points":
+    def of(cls, detections: Detections, read: Mapping[str, pa.Array]) -> "Points":
         """Read the history from columns of `COLUMNS`."""
         counts = list_counts(read["prv_candidates.jd"])
         alert = np.repeat(np.arange(len(counts)), counts)
@@ -84,7 +84,7 @@ class Points:
         values = [of_points(name) for name in names]
         values.append(_sign(flat(read["prv_candidates.isdiffpos"], counts)))
         jd, fid, ra, dec, mag = values[:5]
-        usable = jd < now.jd[alert] - _SAME_EXPOSURE_D
+        usable = jd < detections.jd[alert] - _SAME_EXPOSURE_D
         # Histories come in the order of time: those that do not are sorted.
         ahead = np.diff(jd) >= _SAME_EXPOSURE_D
         unsorted = np.zeros(len(counts), bool)
@@ -92,8 +92,11 @@ class Points:
         some = np.flatnonzero(unsorted[alert])
         whose = alert[some]
         # A source may be there twice in an exposure: the entry nearest to the detection counts.
-        east = wrapped_degrees(ra[some] - now.ra[whose]) * cos_dec(now.dec)[whose]
-        away = np.hypot(east, dec[some] - now.dec[whose])
+        east = (
+            wrapped_degrees(ra[some] - detections.ra_deg[whose])
+            * cos_dec(detections.dec_deg)[whose]
+        )
+        away = np.hypot(east, dec[some] - detections.dec_deg[whose])
         away = np.where(np.isfinite(mag[some]), np.where(np.isnan(away), 1e3, away), 1e4)
         order = np.arange(len(alert))
         order[some] = some[np.lexsort((away, fid[some], jd[some], whose))]
@@ -121,15 +124,15 @@ class Packets:
     """What is read of alerts: columns by name, the detections, and the history before each."""
 
     read: Mapping[str, pa.Array]
-    now: Now
+    detections: Detections
     points: Points
 
     @classmethod
     def of(cls, alerts: pa.Table) -> "Packets":
         """Read alerts, nested or with columns named as in `COLUMNS`."""
         read = columns_of(alerts, COLUMNS)
-        now = Now.of(read)
-        return cls(read, now, Points.of(now, read))
+        detections = Detections.of(read)
+        return cls(read, detections, Points.of(detections, read))
 
 
 def number_of(read: Mapping[str, pa.Array], name: str) -> Floats:
