@@ -35,38 +35,42 @@ _MAG_PER_E: Final = 1.0857362047581296  # 2.5 / ln 10
 
 def with_magnitudes(points: pl.DataFrame) -> pl.DataFrame:
     """Return points with `mag`, `mag_err` and the four columns `apparent_…` of `POINT`."""
-    difference, difference_err = pl.col("flux_njy"), pl.col("flux_err_njy")
-    amount = difference.abs()
-    reference = 10 ** (0.4 * (NJY_ZEROPOINT_MAG - pl.col("ref_mag")))
-    reference_err = reference * pl.col("ref_mag_err") / _MAG_PER_E
-    total = reference + difference
+    difference_njy, difference_err_njy = pl.col("flux_njy"), pl.col("flux_err_njy")
+    abs_difference_njy = difference_njy.abs()
+    reference_njy = 10 ** (0.4 * (NJY_ZEROPOINT_MAG - pl.col("ref_mag")))
+    reference_err_njy = reference_njy * pl.col("ref_mag_err") / _MAG_PER_E
+    total_njy = reference_njy + difference_njy
     status = (
-        pl.when(difference.is_null())
+        pl.when(difference_njy.is_null())
         .then(pl.lit("no_flux"))
         .when(pl.col("ref_mag").is_null() | pl.col("ref_distance_arcsec").is_null())
         .then(pl.lit("no_reference"))
         .when(pl.col("ref_distance_arcsec") > REFERENCE_ARCSEC)
         .then(pl.lit("reference_far"))
-        .when(total <= 0)
+        .when(total_njy <= 0)
         .then(pl.lit("not_positive"))
         .otherwise(pl.lit("ok"))
     )
     out = points.with_columns(apparent_status=status)
     # A detection of ZTF without an error still has its magnitude.
-    detected = (amount > 0) & (amount > DETECTED_SIGMA * difference_err.fill_null(0))
+    detected = (abs_difference_njy > 0) & (
+        abs_difference_njy > DETECTED_SIGMA * difference_err_njy.fill_null(0)
+    )
     good = pl.col("apparent_status") == "ok"
-    root = (difference_err**2 + reference_err**2).sqrt()
+    total_err_njy = (difference_err_njy**2 + reference_err_njy**2).sqrt()
     out = out.with_columns(
-        mag=pl.when(detected).then(_magnitude(amount)),
-        mag_err=pl.when(detected).then(_MAG_PER_E * difference_err / amount),
-        apparent_mag=pl.when(good).then(_magnitude(total)),
-        apparent_mag_err=pl.when(good).then(_MAG_PER_E * root / total),
+        mag=pl.when(detected).then(_magnitude(abs_difference_njy)),
+        mag_err=pl.when(detected).then(_MAG_PER_E * difference_err_njy / abs_difference_njy),
+        apparent_mag=pl.when(good).then(_magnitude(total_njy)),
+        apparent_mag_err=pl.when(good).then(_MAG_PER_E * total_err_njy / total_njy),
     )
     counted = (pl.col("kind") == "detection") & (pl.col("apparent_status") != "no_flux")
     group = ["survey", "object_id", "band"]
-    mixed = out.filter(counted).group_by(group).agg(apparent_mixed=good.any() & (~good).any())
-    mixed = mixed.filter("apparent_mixed")
-    out = out.join(mixed, on=group, how="left", nulls_equal=True, maintain_order="left")
+    mixed_groups = (
+        out.filter(counted).group_by(group).agg(apparent_mixed=good.any() & (~good).any())
+    )
+    mixed_groups = mixed_groups.filter("apparent_mixed")
+    out = out.join(mixed_groups, on=group, how="left", nulls_equal=True, maintain_order="left")
     return out.with_columns(pl.col("apparent_mixed").fill_null(False))  # noqa: FBT003
 
 
