@@ -19,7 +19,7 @@ import pyarrow.dataset as pads
 
 from finkray.errors import FinkrayError
 from finkray.nights.layout import HATS_FOLDER
-from finkray.nights.sources import Part, choose, generations, read_nights
+from finkray.nights.sources import ChosenFile, choose, generations, read_nights
 from finkray.storage.contract import Storage, StoredFile
 from finkray.storage.dataset import FOLDER_SCHEMA
 from finkray.storage.hours import Span
@@ -111,12 +111,12 @@ class NarrowColumns:
         try:
             with self._lock:
                 self._look()
-                dataset, of_parts = self._dataset, self._condition
+                dataset, of_chosen = self._dataset, self._condition
             if dataset is None:
                 return None
             # A column that is not narrow is none of this dataset, and refused.
             return pads.Scanner.from_dataset(
-                dataset, columns=columns, filter=_both(of_parts, condition), **options
+                dataset, columns=columns, filter=_both(of_chosen, condition), **options
             )
         except _UNREADABLE:
             return None
@@ -142,29 +142,29 @@ class NarrowColumns:
         found = generations(self._storage, self._span)
         if found == self._generations:
             return
-        parts, nights = choose(self._files, read_nights(self._storage, found))
+        chosen, nights = choose(self._files, read_nights(self._storage, found))
         left_out = {name for night in nights for name in night.left_out}
         fields = [field for field in self._alerts.schema if field.name not in left_out]
         self._dataset, self._condition = None, None
         if nights:
-            self._dataset, self._condition = self._open(parts, fields)
+            self._dataset, self._condition = self._open(chosen, fields)
         self._generations = found
 
     def _open(
-        self, parts: Sequence[Part], fields: Sequence[pa.Field]
+        self, chosen: Sequence[ChosenFile], fields: Sequence[pa.Field]
     ) -> tuple[pads.Dataset, pc.Expression | None]:
-        sets = sorted({part.without for part in parts if part.without}, key=sorted)
+        sets = sorted({file.without for file in chosen if file.without}, key=sorted)
         number = {without: at for at, without in enumerate(sets, start=1)}
         partitioning = pads.HivePartitioning(FOLDER_SCHEMA)
         file_format = pads.ParquetFileFormat()
         fragments = [
             file_format.make_fragment(
-                part.path,
+                file.path,
                 filesystem=self._storage.filesystem,
-                partition_expression=partitioning.parse(part.path)
-                & (pc.field(_WITHOUT) == pa.scalar(number.get(part.without, 0), pa.int32())),
+                partition_expression=partitioning.parse(file.path)
+                & (pc.field(_WITHOUT) == pa.scalar(number.get(file.without, 0), pa.int32())),
             )
-            for part in parts
+            for file in chosen
         ]
         schema = pa.schema([*fields, pa.field(_WITHOUT, pa.int32())])
         dataset = pads.FileSystemDataset(fragments, schema, file_format, self._storage.filesystem)

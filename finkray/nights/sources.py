@@ -59,7 +59,7 @@ class NarrowNight:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ChosenFile:
     """A file that is read.
 
     Attributes
@@ -102,7 +102,7 @@ def read_nights(storage: Storage, found: Iterable[tuple[date, str]]) -> Iterator
 
 def choose(
     files: Sequence[StoredFile], nights: Iterable[NarrowNight]
-) -> tuple[list[Part], list[NarrowNight]]:
+) -> tuple[list[ChosenFile], list[NarrowNight]]:
     """Choose the files that together have each row of some hourly files once.
 
     Parameters
@@ -114,7 +114,7 @@ def choose(
 
     Returns
     -------
-    list[Part]
+    list[ChosenFile]
         the files, hour by hour in the order of `files`
     list[NarrowNight]
         the nights that are used
@@ -141,15 +141,15 @@ def choose(
                 covered[str(row["path"])].append(of_file)
         if whole:
             used.append(night)
-    parts: list[Part] = []
+    chosen: list[ChosenFile] = []
     for path in sizes:
-        parts += [Part(each) for each in narrow.pop(_folder(path), [])]
+        chosen += [ChosenFile(each) for each in narrow.pop(_folder(path), [])]
         of_nights = covered.get(path, [])
         if not of_nights:
-            parts.append(Part(path))
+            chosen.append(ChosenFile(path))
         elif sum(night_rows for _, night_rows, _ in of_nights) < of_nights[0][2]:
-            parts.append(Part(path, frozenset(night for night, _, _ in of_nights)))
-    return parts, used
+            chosen.append(ChosenFile(path, frozenset(night for night, _, _ in of_nights)))
+    return chosen, used
 
 
 def _folder(path: str) -> str:

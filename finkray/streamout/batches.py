@@ -62,7 +62,7 @@ class FileVerdicts:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FileRows:
     """Some rows of a file, for one filter: the number of the file, its columns, and the rows."""
 
     file: int
@@ -70,39 +70,39 @@ class Part:
     rows: np.ndarray
 
 
-def next_batch(parts: Sequence[Part], most: int) -> tuple[list[Part], list[Part]]:
-    """Return the parts of the next batch of at most so many alerts, and those of later ones.
+def next_batch(file_rows: Sequence[FileRows], most: int) -> tuple[list[FileRows], list[FileRows]]:
+    """Return the rows of the next batch of at most so many alerts, and those of later ones.
 
     A batch has columns of one type each: writer schemas differ.
     """
-    batch: list[Part] = []
+    batch: list[FileRows] = []
     room = most
-    for number, part in enumerate(parts):
-        if not room or (batch and part.columns.schema != batch[0].columns.schema):
-            return batch, list(parts[number:])
-        if len(part.rows) > room:
-            batch.append(Part(part.file, part.columns, part.rows[:room]))
-            rest = Part(part.file, part.columns, part.rows[room:])
-            return batch, [rest, *parts[number + 1 :]]
-        batch.append(part)
-        room -= len(part.rows)
+    for number, each in enumerate(file_rows):
+        if not room or (batch and each.columns.schema != batch[0].columns.schema):
+            return batch, list(file_rows[number:])
+        if len(each.rows) > room:
+            batch.append(FileRows(each.file, each.columns, each.rows[:room]))
+            rest = FileRows(each.file, each.columns, each.rows[room:])
+            return batch, [rest, *file_rows[number + 1 :]]
+        batch.append(each)
+        room -= len(each.rows)
     return batch, []
 
 
-def batch_columns(batch: Sequence[Part]) -> pa.Table:
+def batch_columns(batch: Sequence[FileRows]) -> pa.Table:
     """Return the columns of a batch: mostly whole tables, of which none is copied if it is one."""
     tables = [
-        part.columns
-        if len(part.rows) == part.columns.num_rows
-        else part.columns.take(pa.array(part.rows))
-        for part in batch
+        each.columns
+        if len(each.rows) == each.columns.num_rows
+        else each.columns.take(pa.array(each.rows))
+        for each in batch
     ]
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
 
 
-def split_verdicts(verdicts: Verdicts, batch: Sequence[Part]) -> list[Verdicts]:
-    """Return the verdicts of each part of a batch."""
-    ends = np.cumsum([len(part.rows) for part in batch])
+def split_verdicts(verdicts: Verdicts, batch: Sequence[FileRows]) -> list[Verdicts]:
+    """Return the verdicts of a batch, apart for the rows of each file."""
+    ends = np.cumsum([len(each.rows) for each in batch])
     out = [Verdicts(codes) for codes in np.split(verdicts.codes, ends[:-1])]
     for reason, rows in verdicts.reasons.items():
         for row in rows:
@@ -113,7 +113,7 @@ def split_verdicts(verdicts: Verdicts, batch: Sequence[Part]) -> list[Verdicts]:
 
 
 def join_verdicts(
-    of_parts: Iterable[tuple[Part, Verdicts]],
+    judged_rows: Iterable[tuple[FileRows, Verdicts]],
     filter_input: FilterInput,
     alerts: int,
     *,
@@ -124,8 +124,8 @@ def join_verdicts(
 
     Parameters
     ----------
-    of_parts
-        parts of the file, each with its verdicts
+    judged_rows
+        rows of the file, batch by batch, with their verdicts
     filter_input
         what the filter read
     alerts
@@ -137,10 +137,10 @@ def join_verdicts(
     """
     codes = np.full(alerts, NOT_JUDGED, np.uint8)
     reasons: dict[str, list[int]] = {}
-    for part, verdicts in of_parts:
-        codes[part.rows] = verdicts.codes
+    for each, verdicts in judged_rows:
+        codes[each.rows] = verdicts.codes
         for reason, rows in verdicts.reasons.items():
-            reasons.setdefault(reason, []).extend(part.rows[rows].tolist())
+            reasons.setdefault(reason, []).extend(each.rows[rows].tolist())
     reads_all = len(filter_input.rows) == alerts
     judged = set(filter_input.rows.tolist()) if excluded or not reads_all else set()
     for row, reason in excluded.items():

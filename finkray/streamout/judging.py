@@ -15,9 +15,9 @@ from finkray.results.store import ResultsStore
 from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.alerts import AlertReader, PacketSchema, service_columns
 from finkray.streamout.batches import (
+    FileRows,
     FileVerdicts,
     FilterInput,
-    Part,
     batch_columns,
     join_verdicts,
     next_batch,
@@ -259,19 +259,19 @@ class Judge:
 
     def _judge_batches(self, files: Sequence[FileVerdicts]) -> None:
         """Judge batch by batch, all filters at a time; leave out files at which a filter fails."""
-        left = self._parts(files)
-        judged: dict[str, list[tuple[Part, Verdicts]]] = {name: [] for name in left}
+        left = self._file_rows(files)
+        judged: dict[str, list[tuple[FileRows, Verdicts]]] = {name: [] for name in left}
         ends = dict.fromkeys(left, len(files))
         # One size for all batches: if it grew in between, an alert might never be alone.
         most = {name: self.state(name).batch_rows for name in left}
         while any(left.values()):
             now = {}
-            for name, parts in left.items():
-                if parts:
-                    now[name], left[name] = next_batch(parts, most[name])
+            for name, file_rows in left.items():
+                if file_rows:
+                    now[name], left[name] = next_batch(file_rows, most[name])
             answers = self.pool.judge({name: batch_columns(batch) for name, batch in now.items()})
             for name, batch in now.items():
-                paths = [files[part.file].path for part in batch]
+                paths = [files[each.file].path for each in batch]
                 verdicts = self._noted(name, batch, paths, answers[name])
                 if verdicts is None:
                     left[name], ends[name] = [], batch[0].file
@@ -281,16 +281,16 @@ class Judge:
             for number, file in enumerate(files[:end]):
                 if filter_input := file.inputs.get(name):
                     file.verdicts[name] = join_verdicts(
-                        (each for each in judged[name] if each[0].file == number),
+                        (found for found in judged[name] if found[0].file == number),
                         filter_input,
                         file.alerts,
                         excluded=self._excluded(file.path, name),
                         not_read=needs_reason(filter_input.definition.needs),
                     )
 
-    def _parts(self, files: Sequence[FileVerdicts]) -> dict[str, list[Part]]:
+    def _file_rows(self, files: Sequence[FileVerdicts]) -> dict[str, list[FileRows]]:
         """Return what each filter is to judge; leave out those that cannot be loaded."""
-        parts: dict[str, list[Part]] = {}
+        found: dict[str, list[FileRows]] = {}
         definitions = {}
         for number, file in enumerate(files):
             for name, filter_input in file.inputs.items():
@@ -298,9 +298,9 @@ class Judge:
                 rows = filter_input.rows
                 if excluded:
                     rows = rows[~np.isin(rows, excluded)]
-                parts.setdefault(name, []).append(Part(number, filter_input.columns, rows))
+                found.setdefault(name, []).append(FileRows(number, filter_input.columns, rows))
                 definitions[name] = filter_input.definition
-        return {name: own for name, own in parts.items() if self._loaded(definitions[name])}
+        return {name: own for name, own in found.items() if self._loaded(definitions[name])}
 
     def _excluded(self, path: str, name: str) -> dict[int, str]:
         return {r: why for (p, r), why in self.state(name).excluded.items() if p == path}
@@ -316,7 +316,7 @@ class Judge:
     def _noted(
         self,
         name: str,
-        batch: Sequence[Part],
+        batch: Sequence[FileRows],
         paths: Sequence[str],
         answer: Verdicts | Unjudged,
     ) -> Verdicts | None:
@@ -328,7 +328,7 @@ class Judge:
             state.batch_rows = min(self._settings.batch_rows, state.batch_rows * 2)
             return answer
         state.failures += 1
-        rows = sum(len(part.rows) for part in batch)
+        rows = sum(len(each.rows) for each in batch)
         if answer.ended:
             if rows == 1:
                 state.excluded[paths[0], int(batch[0].rows[0])] = str(answer)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from finkray.claim import TopicPartition
 from finkray.nights.dataset import _with_offsets
 from finkray.nights.layout import SOURCES, narrow_file
-from finkray.nights.sources import NarrowNight, Part, choose
+from finkray.nights.sources import ChosenFile, NarrowNight, choose
 from finkray.storage.contract import StoredFile
 from finkray.storage.layout import alerts_path
 from tests.support.examples import examples
@@ -74,10 +74,10 @@ class Archive:
         """The hourly files."""
         return [StoredFile(path, size) for path, (size, _) in sorted(self.files.items())]
 
-    def read(self, part: Part) -> Rows:
+    def read(self, file: ChosenFile) -> Rows:
         """The rows that a reader gets of a file."""
-        rows = self.narrow[part.path] if part.path in self.narrow else self.files[part.path][1]
-        return [row for row in rows if row[1] not in part.without]
+        rows = self.narrow[file.path] if file.path in self.narrow else self.files[file.path][1]
+        return [row for row in rows if row[1] not in file.without]
 
 
 @given(actions)
@@ -88,10 +88,10 @@ def test_each_row_of_the_hourly_files_is_read_once(
     archive = Archive()
     for name, *arguments in steps:
         getattr(archive, name)(*arguments)
-    parts, used = choose(archive.listed(), archive.nights.values())
-    found = Counter(row for part in parts for row in archive.read(part))
+    chosen, used = choose(archive.listed(), archive.nights.values())
+    found = Counter(row for file in chosen for row in archive.read(file))
     assert found == Counter(row for _, rows in archive.files.values() for row in rows)
-    assert len(parts) <= len(archive.files) + len(used) * len(HOURS)
+    assert len(chosen) <= len(archive.files) + len(used) * len(HOURS)
 
 
 def test_a_file_whose_rows_are_all_in_built_nights_is_not_read() -> None:
@@ -102,13 +102,13 @@ def test_a_file_whose_rows_are_all_in_built_nights_is_not_read() -> None:
     archive.build(NIGHTS[0])
     archive.build(NIGHTS[1])
     archive.write(1, HOURS[1], [NIGHTS[1]])  # came later
-    parts, _ = choose(archive.listed(), archive.nights.values())
-    assert [part.path.rpartition("/")[2] for part in parts] == [
+    chosen, _ = choose(archive.listed(), archive.nights.values())
+    assert [file.path.rpartition("/")[2] for file in chosen] == [
         *["alerts.parquet"] * 3,
         "0.parquet",
         "1.parquet",
     ]
-    assert [part.without for part in parts[-2:]] == [{NIGHTS[1]}, frozenset()]
+    assert [file.without for file in chosen[-2:]] == [{NIGHTS[1]}, frozenset()]
 
 
 @pytest.mark.parametrize("change", ["write", "lose"])
@@ -119,8 +119,8 @@ def test_an_hour_with_a_source_that_changed_is_read_from_its_files(change: str) 
             archive.write(number, hour, [NIGHTS[0]])
     archive.build(NIGHTS[0])
     archive.write(1, HOURS[0], []) if change == "write" else archive.lose(1, HOURS[0])
-    parts, _ = choose(archive.listed(), archive.nights.values())
-    narrow = [part.path for part in parts if part.path in archive.narrow]
+    chosen, _ = choose(archive.listed(), archive.nights.values())
+    narrow = [file.path for file in chosen if file.path in archive.narrow]
     assert narrow == [narrow_file(archive.nights[NIGHTS[0]].generation, HOURS[1])]
 
 
