@@ -24,7 +24,7 @@ from finkray.storage.hdfs_client import (
 )
 from finkray.storage.hdfs_errors import explained
 from finkray.storage.hdfs_reading import read_range
-from finkray.storage.hdfs_time import Progress
+from finkray.storage.hdfs_time import CallLimit
 from finkray.storage.hdfs_uri import HdfsUri
 from finkray.storage.hdfs_writing import (
     LEFTOVER,
@@ -97,7 +97,7 @@ class HdfsStorage:
     def exists(self) -> bool:
         """See `Storage.exists`. An empty folder does not."""
 
-        def look(client: "Client", _: Progress) -> bool:
+        def look(client: "Client", _: CallLimit) -> bool:
             try:
                 return next(iter(client.list_status(self._full(""))), None) is not None
             except FileNotFoundError:
@@ -125,23 +125,21 @@ class HdfsStorage:
         """See `Storage.create`."""
         full = self._full(path)
         return self._call(
-            "create", path, lambda client, progress: create_file(client, full, data, progress)
+            "create", path, lambda client, limit: create_file(client, full, data, limit)
         )
 
     def replace(self, path: str, data: bytes) -> None:
         """See `Storage.replace`."""
         full = self._full(path)
-        self._call(
-            "replace", path, lambda client, progress: replace_file(client, full, data, progress)
-        )
+        self._call("replace", path, lambda client, limit: replace_file(client, full, data, limit))
 
     def read(self, path: str) -> bytes | None:
         """See `Storage.read`."""
         full = self._full(path)
 
-        def read(client: "Client", progress: Progress) -> bytes | None:
+        def read(client: "Client", limit: CallLimit) -> bytes | None:
             try:
-                return read_range(client, full, None, progress)
+                return read_range(client, full, None, limit)
             except FileNotFoundError:
                 return None
 
@@ -151,12 +149,12 @@ class HdfsStorage:
         """See `Storage.open`. Its size and its end are read at once."""
         full = self._full(path)
 
-        def begin(client: "Client", progress: Progress) -> pa.NativeFile | None:
+        def begin(client: "Client", limit: CallLimit) -> pa.NativeFile | None:
             found = status(client, full)
             if found is None or found.isdir:
                 return None
             size = found.length
-            tail = read_range(client, full, (max(0, size - TAIL_BYTES), size), progress)
+            tail = read_range(client, full, (max(0, size - TAIL_BYTES), size), limit)
             return ranged_file(size, tail, lambda start, end: self._range(path, start, end))
 
         try:
@@ -199,10 +197,10 @@ class HdfsStorage:
         """See `Storage.delete`."""
         full = [self._full(path) for path in paths]
 
-        def delete(client: "Client", progress: Progress) -> None:
+        def delete(client: "Client", limit: CallLimit) -> None:
             for path in full:
                 client.delete(path, recursive=False)
-                progress.moved()
+                limit.moved()
 
         if full:
             self._call("delete", full[0], delete)
@@ -219,9 +217,9 @@ class HdfsStorage:
         file = io.BytesIO()
         yield file
 
-        def write(client: "Client", progress: Progress) -> bool:
+        def write(client: "Client", limit: CallLimit) -> bool:
             try:
-                write_file(client, full, file.getbuffer(), progress)
+                write_file(client, full, file.getbuffer(), limit)
             except FileExistsError:
                 return False
             return True
@@ -235,14 +233,14 @@ class HdfsStorage:
             return {}
         full = {final: (self._full(staged), self._full(final)) for final, staged in moves.items()}
 
-        def publish(client: "Client", progress: Progress) -> dict[str, PublishOutcome]:
+        def publish(client: "Client", limit: CallLimit) -> dict[str, PublishOutcome]:
             for folder in {target.rpartition("/")[0] for _, target in full.values()}:
                 client.mkdirs(folder, 0o755, create_parent=True)
-                progress.moved()
+                limit.moved()
             outcomes = {}
             for final, (staged, target) in full.items():
-                outcomes[final] = publish_file(client, staged, target, progress)
-                progress.moved()
+                outcomes[final] = publish_file(client, staged, target, limit)
+                limit.moved()
             return outcomes
 
         return self._call("publish", next(iter(moves)), publish)
@@ -260,7 +258,7 @@ class HdfsStorage:
             return self._call(
                 "read",
                 path,
-                lambda client, progress: read_range(client, full, (start, end), progress),
+                lambda client, limit: read_range(client, full, (start, end), limit),
             )
         except StorageError as error:
             raise OSError(str(error)) from error
@@ -276,11 +274,11 @@ class HdfsStorage:
         """List a folder; [] if there is none."""
         full = self._full(folder)
 
-        def look(client: "Client", progress: Progress) -> list["FileStatus"]:
+        def look(client: "Client", limit: CallLimit) -> list["FileStatus"]:
             found = []
             try:
                 for each in client.list_status(full):
-                    progress.moved()
+                    limit.moved()
                     # A file is listed as its own content.
                     if each.path != full:
                         found.append(each)
@@ -303,7 +301,7 @@ class HdfsStorage:
             raise StorageError(f"{self.uri} cannot hold {path!r}: {error}") from error
         return self._uri.full(path)
 
-    def _call(self, what: str, path: str, call: Callable[["Client", Progress], T]) -> T:
+    def _call(self, what: str, path: str, call: Callable[["Client", CallLimit], T]) -> T:
         """Make a call within the limit of time; a StorageError says what to do."""
         target = f"{self.uri}/{path}" if path else self.uri
         with explained(what, target, self._uri.server):

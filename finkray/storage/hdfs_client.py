@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from finkray.storage.hdfs_time import Progress, within
+from finkray.storage.hdfs_time import CallLimit, within
 from finkray.storage.hdfs_uri import HdfsUri
 
 if TYPE_CHECKING:
@@ -124,11 +124,11 @@ class Connection:
         self._make = make
         self._client = make()
         self._made_s = time.monotonic()
-        self._late: list[Progress] = []
+        self._late: list[CallLimit] = []
         self._lock = threading.Lock()
         self._probing = threading.Lock()
 
-    def call(self, limit_s: float, call: Callable[["Client", Progress], T]) -> T:
+    def call(self, limit_s: float, call: Callable[["Client", CallLimit], T]) -> T:
         """Return what a call returns, or raise what it raises, within a limit of time.
 
         While many earlier calls are without an answer, one at a time tries whether the name node is
@@ -140,7 +140,7 @@ class Connection:
             if it takes longer, or others try already. What it has begun may still be carried out
         """
         with self._lock:
-            self._late = [progress for progress in self._late if not progress.ended]
+            self._late = [limit for limit in self._late if not limit.ended]
             is_probe = len(self._late) >= _LATE_CALLS
         if not is_probe:
             return self._within(limit_s, call)
@@ -151,13 +151,13 @@ class Connection:
         finally:
             self._probing.release()
 
-    def _within(self, limit_s: float, call: Callable[["Client", Progress], T]) -> T:
-        progress, client = Progress(limit_s), self._client
+    def _within(self, limit_s: float, call: Callable[["Client", CallLimit], T]) -> T:
+        limit, client = CallLimit(limit_s), self._client
         try:
-            return within(progress, lambda progress: call(client, progress))
+            return within(limit, lambda limit: call(client, limit))
         except TimeoutError:
             with self._lock:
-                self._late.append(progress)
+                self._late.append(limit)
                 # A new connection may get through where the old one is dead.
                 if time.monotonic() - self._made_s > _RENEWED_AFTER_S:
                     self._client, self._made_s = self._make(), time.monotonic()

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from finkray.errors import StorageError
-from finkray.storage.hdfs_time import Progress
+from finkray.storage.hdfs_time import CallLimit
 
 if TYPE_CHECKING:
     from hdfs_native import Client
@@ -25,7 +25,7 @@ def read_range(
     client: "Client",
     path: str,
     bounds: tuple[int, int] | None,
-    progress: Progress,
+    limit: CallLimit,
 ) -> bytes:
     """Return a range of a file.
 
@@ -35,7 +35,7 @@ def read_range(
         of the file
     bounds
         start and end of the range; None is the whole file
-    progress
+    limit
         of the call
 
     Raises
@@ -48,7 +48,7 @@ def read_range(
         of the library
     """
     for attempt in range(_TRIES):
-        progress.check()
+        limit.check()
         try:
             start, end = bounds or (0, client.get_file_info(path).length)
             reader = client.read(path)

@@ -20,13 +20,21 @@ class GivenUp(Exception):
     """The limit of time of a call has passed."""
 
 
-class Progress:
-    """The way by which a call that takes several steps, and the thread that waits, know each other.
+class CallLimit:
+    """The limit of time of one call: the call and the thread that waits for it share it.
+
+    The call says after each step that the limit counts anew; the thread gives the call up when the
+    limit has passed, and the call ends before its next step.
 
     Parameters
     ----------
     limit_s
         how long the call, or each stretch of it that ends with `moved`, may take
+
+    Attributes
+    ----------
+    ended
+        whether the call has returned or raised
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -54,7 +62,7 @@ class Progress:
         self._given_up = True
 
 
-def within(progress: Progress, call: Callable[[Progress], T]) -> T:
+def within(limit: CallLimit, call: Callable[[CallLimit], T]) -> T:
     """Return what a call returns, or raise what it raises, within a limit of time.
 
     Raises
@@ -66,14 +74,14 @@ def within(progress: Progress, call: Callable[[Progress], T]) -> T:
 
     def run() -> None:
         try:
-            answers.put((call(progress), None))
+            answers.put((call(limit), None))
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
             answers.put((None, error))
         finally:
-            progress.ended = True
+            limit.ended = True
 
     threading.Thread(target=run, name="hdfs", daemon=True).start()
-    while (left_s := progress.left_s()) > 0:
+    while (left_s := limit.left_s()) > 0:
         try:
             answer, error = answers.get(timeout=left_s)
         except queue.Empty:
@@ -84,5 +92,5 @@ def within(progress: Progress, call: Callable[[Progress], T]) -> T:
             raise error
         # A panic of the library is no Exception.
         raise RuntimeError(f"the client library failed: {error}") from error
-    progress.give_up()
-    raise TimeoutError(f"no answer within {progress.limit_s:g} s")
+    limit.give_up()
+    raise TimeoutError(f"no answer within {limit.limit_s:g} s")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from finkray.errors import StorageError
 from finkray.storage.contract import PublishOutcome
 from finkray.storage.hdfs_errors import is_connection
-from finkray.storage.hdfs_time import Progress
+from finkray.storage.hdfs_time import CallLimit
 
 if TYPE_CHECKING:
     from hdfs_native import Client, FileStatus
@@ -25,7 +25,7 @@ _PIECE_BYTES: Final = 1 << 20
 _PAUSE_S: Final = 0.1
 
 
-def write_file(client: "Client", path: str, data: Any, progress: Progress) -> "FileStatus":
+def write_file(client: "Client", path: str, data: Any, limit: CallLimit) -> "FileStatus":
     """Write a new file and make it durable; an error leaves none, if HDFS lets it be deleted.
 
     An error of the library is passed on.
@@ -44,7 +44,7 @@ def write_file(client: "Client", path: str, data: Any, progress: Progress) -> "F
     try:
         for start in range(0, len(view), _PIECE_BYTES):
             if start:
-                progress.moved()
+                limit.moved()
             # The library copies any other buffer byte by byte: 11 ms of CPU a MiB in place of 1.4.
             file.write(bytes(view[start : start + _PIECE_BYTES]))
         if len(view):
@@ -64,13 +64,13 @@ def write_file(client: "Client", path: str, data: Any, progress: Progress) -> "F
     return found
 
 
-def create_file(client: "Client", path: str, data: bytes, progress: Progress) -> bool:
+def create_file(client: "Client", path: str, data: bytes, limit: CallLimit) -> bool:
     """Create a small file; False if there is one already. See `Storage.create`."""
     aside = _aside(path)
-    written = write_file(client, aside, data, progress)
+    written = write_file(client, aside, data, limit)
     doubtful = False
     while True:
-        progress.check()
+        limit.check()
         try:
             client.rename(aside, path, overwrite=False)
         except FileExistsError:
@@ -92,13 +92,13 @@ def create_file(client: "Client", path: str, data: bytes, progress: Progress) ->
             return True
 
 
-def replace_file(client: "Client", path: str, data: bytes, progress: Progress) -> None:
+def replace_file(client: "Client", path: str, data: bytes, limit: CallLimit) -> None:
     """Create or replace a small file. See `Storage.replace`."""
     aside = _aside(path)
-    write_file(client, aside, data, progress)
+    write_file(client, aside, data, limit)
     doubtful = False
     while True:
-        progress.check()
+        limit.check()
         try:
             client.rename(aside, path, overwrite=True)
         except FileNotFoundError:
@@ -113,10 +113,10 @@ def replace_file(client: "Client", path: str, data: bytes, progress: Progress) -
         return
 
 
-def publish_file(client: "Client", staged: str, final: str, progress: Progress) -> PublishOutcome:
+def publish_file(client: "Client", staged: str, final: str, limit: CallLimit) -> PublishOutcome:
     """Rename a staged file to its final name, unless that is taken. Its folder must exist."""
     while True:
-        progress.check()
+        limit.check()
         try:
             client.rename(staged, final, overwrite=False)
         except FileExistsError:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from finkray.storage.hdfs_time import GivenUp, Progress, within
+from finkray.storage.hdfs_time import CallLimit, GivenUp, within
 
 
 class Panic(BaseException):
@@ -13,27 +13,27 @@ class Panic(BaseException):
 
 
 def test_a_call_returns_or_raises_what_it_does() -> None:
-    assert within(Progress(5), lambda _: 7) == 7
+    assert within(CallLimit(5), lambda _: 7) == 7
     with pytest.raises(KeyError):
-        within(Progress(5), lambda _: {}["a"])
+        within(CallLimit(5), lambda _: {}["a"])
 
 
 def test_a_panic_of_the_library_is_an_error() -> None:
-    def panic(_: Progress) -> None:
+    def panic(_: CallLimit) -> None:
         raise Panic("no reactor")
 
     with pytest.raises(RuntimeError, match="no reactor"):
-        within(Progress(5), panic)
+        within(CallLimit(5), panic)
 
 
 def test_a_call_that_was_given_up_does_not_take_its_next_step() -> None:
     goes_on, ended = threading.Event(), threading.Event()
     steps = []
 
-    def call(progress: Progress) -> None:
+    def call(limit: CallLimit) -> None:
         goes_on.wait(10)
         try:
-            progress.check()
+            limit.check()
             steps.append("next")
         except GivenUp:
             ended.set()
@@ -41,7 +41,7 @@ def test_a_call_that_was_given_up_does_not_take_its_next_step() -> None:
 
     started_s = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
-        within(Progress(0.05), call)
+        within(CallLimit(0.05), call)
     assert time.monotonic() - started_s < 5
     goes_on.set()
     assert ended.wait(10)
@@ -49,10 +49,10 @@ def test_a_call_that_was_given_up_does_not_take_its_next_step() -> None:
 
 
 def test_the_limit_counts_anew_with_each_step_that_was_done() -> None:
-    def call(progress: Progress) -> str:
+    def call(limit: CallLimit) -> str:
         for _ in range(6):
             time.sleep(0.1)
-            progress.moved()
+            limit.moved()
         return "done"
 
-    assert within(Progress(0.5), call) == "done"
+    assert within(CallLimit(0.5), call) == "done"
