@@ -106,7 +106,7 @@ def _measure(
             time.sleep(QUIET_S)
             _LOG.info("%s: a visit of %d alerts", feed.name, alerts)
             total += alerts
-            with _peak() as peak:
+            with _sampled_rss_bytes() as rss_bytes:
                 begun_unix_s = time.time()
                 send(kafka, topic, feed, alerts, options.partitions)
                 acked_unix_s = time.time()
@@ -120,14 +120,14 @@ def _measure(
                 alerts=alerts,
                 sent_s=acked_unix_s - begun_unix_s,
                 durable_after_s=last_commit_unix_s(archive.storage) - acked_unix_s,
-                peak_rss_bytes=max(peak),
+                peak_rss_bytes=max(rss_bytes),
                 first_s=first_s,
             )
     kafka.delete_topic(topic)
 
 
 @contextmanager
-def _peak() -> Iterator[list[int]]:
+def _sampled_rss_bytes() -> Iterator[list[int]]:
     """Sample the resident memory of all that this process started, without Kafka."""
     found = [0]
     ended = threading.Event()

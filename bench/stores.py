@@ -117,10 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for uri in options.uri:
         for name, more in _ways(uri):
             root = open_storage(StorageLocation(f"{uri.rstrip('/')}/{uuid.uuid4().hex}", more))
-            began_s = ""
+            start_text = ""
             if options.files:
                 make_ledger(year := root.below("year"), options.files, lambda _: None)
-                began_s = f"{start_s(year):.2f}"
+                start_text = f"{start_s(year):.2f}"
             for mib in options.mib:
                 folder = root.below(f"files-{mib}")
                 found = measure(folder, int(mib * 2**20), options.entries, options.threads)
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         f"{found.cpu_ms_per_mib:.2f}",
                         f"{statistics.median(found.visible_s):.3f}",
                         f"{found.p95_s:.3f}",
-                        began_s,
+                        start_text,
                     )
                 )
                 _LOG.info("%s", rows[-1])

@@ -90,7 +90,7 @@ def _read_ztf(data: Path, *, bare: bool) -> Feed:
             for member in tar
             if member.name.endswith(".avro") and (file := tar.extractfile(member))
         )
-    headers = [_sure(read_header(packet), Header) for packet in containers]
+    headers = [_expect_type(read_header(packet), Header) for packet in containers]
     if len({header.raw for header in headers}) != 1:
         raise ValueError("the packets have more than one schema; bare records need one for all")
     schema_text = headers[0].schema_text.decode()
@@ -100,7 +100,7 @@ def _read_ztf(data: Path, *, bare: bool) -> Feed:
     records = tuple(
         packet[body.start : body.end]
         for packet, header in zip(containers, headers, strict=True)
-        for body in [_sure(find_body(packet, len(header.raw)), Body)]
+        for body in [_expect_type(find_body(packet, len(header.raw)), Body)]
     )
     return Feed("bare", "bare", records, schema_text, "the same records without the containers")
 
@@ -148,7 +148,7 @@ def send(kafka: Kafka, topic: str, feed: Feed, alerts: int, partitions: int) -> 
     return size
 
 
-def _sure(found: object, kind: type[_Found]) -> _Found:
-    if not isinstance(found, kind):
+def _expect_type(found: object, expected: type[_Found]) -> _Found:
+    if not isinstance(found, expected):
         raise ValueError(f"a packet of the test data is damaged: {found}")  # noqa: TRY004
     return found

@@ -10,7 +10,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fastavro
 import polars_avro
@@ -37,6 +37,8 @@ SYNC = bytes(SYNC_BYTES)
 
 SILENCE_S = 60.0
 """A file takes a second or two: after this long a worker has died."""
+
+_Found = TypeVar("_Found")
 
 
 def run(chain_run: ChainRun) -> None:
@@ -78,7 +80,7 @@ def _ztf_decoder(chain_run: ChainRun) -> Callable[[list[bytes]], pa.Table]:
     own = _own_header(chain_run) if chain_run.wire == "bare" else None
 
     def decode(packets: list[bytes]) -> pa.Table:
-        header = own or _must(read_header(packets[0]))
+        header = own or _expect_type(read_header(packets[0]), Header)
         bodies = packets if own else [_body(packet, header) for packet in packets]
         return polars_avro.read_avro(io.BytesIO(_join(bodies, header))).to_arrow()
 
@@ -138,7 +140,7 @@ def _own_header(chain_run: ChainRun) -> Header:
     """Return a container header with the schema, for records that come without one."""
     file = io.BytesIO()
     fastavro.writer(file, json.loads(Path(chain_run.schema_file).read_text(encoding="utf-8")), [])
-    return _must(read_header(file.getvalue()))
+    return _expect_type(read_header(file.getvalue()), Header)
 
 
 def _join(bodies: list[bytes], header: Header) -> bytes:
@@ -154,12 +156,12 @@ def _join(bodies: list[bytes], header: Header) -> bytes:
 def _body(packet: bytes, header: Header) -> bytes:
     if not packet.startswith(header.raw):
         raise ValueError("a packet of another schema: the bare loop takes one schema only")
-    body: Body = _must(find_body(packet, len(header.raw)))
+    body = _expect_type(find_body(packet, len(header.raw)), Body)
     return packet[body.start : body.end]
 
 
-def _must(found: Any) -> Any:
-    if not isinstance(found, Header | Body):
+def _expect_type(found: object, expected: type[_Found]) -> _Found:
+    if not isinstance(found, expected):
         raise TypeError(f"the bare loop has no dead letters: {found}")
     return found
 
