@@ -129,13 +129,15 @@ def audit(
     For published filters it also compares what each judged with what it sent.
     """
     from jobs.cluster.last_audit import keep_audit
-    from jobs.cluster.simulated_kafka import meant_kafka
+    from jobs.cluster.simulated_kafka import settings_of_kafka
     from jobs.commands.audit import audit_now, filter_balances, redrive_now
     from jobs.commands.render_audit import audit_text
 
     context = command_context(config)
     command = "finkray audit --simulator"
-    with meant_kafka(context.settings, context.state, command, simulator=simulator) as settings:
+    with settings_of_kafka(
+        context.settings, context.state, command, simulator=simulator
+    ) as settings:
         if redrive:
             redrive_now(settings, context.progress.tell)
         report = audit_now(settings, deep)

@@ -242,12 +242,14 @@ def _offsets(text: str | None) -> tuple[int | None, int | None]:
 def _working(
     config: Path | None, what: str, *, simulator: bool = False
 ) -> Iterator[tuple["Settings", "Tell"]]:
-    from jobs.cluster.simulated_kafka import meant_kafka
+    from jobs.cluster.simulated_kafka import settings_of_kafka
 
     context = command_context(config)
     command = "finkray deadletters redrive --simulator"
     with (
-        meant_kafka(context.settings, context.state, command, simulator=simulator) as settings,
+        settings_of_kafka(
+            context.settings, context.state, command, simulator=simulator
+        ) as settings,
         context.progress.waiting(what) as tell,
     ):
         yield settings, tell

@@ -64,13 +64,15 @@ def rebuild(
     to the folder ledger-replaced. Afterwards `finkray audit --redrive` reads from Kafka what is
     missing. The exit code is 1 if files were left out.
     """
-    from jobs.cluster.simulated_kafka import meant_kafka
+    from jobs.cluster.simulated_kafka import settings_of_kafka
     from jobs.commands.rebuild import rebuild_now, rebuilt_text
 
     context = command_context(config)
     command = "finkray ledger rebuild --simulator"
     with (
-        meant_kafka(context.settings, context.state, command, simulator=simulator) as settings,
+        settings_of_kafka(
+            context.settings, context.state, command, simulator=simulator
+        ) as settings,
         context.progress.waiting("rebuilding the ledger") as tell,
     ):
         rebuilt = rebuild_now(settings, tell, replace_readable=replace_readable, dry_run=dry_run)

@@ -87,7 +87,7 @@ def simulator_hint(state: Path, command: str) -> str:
 
 
 @contextmanager
-def meant_kafka(
+def settings_of_kafka(
     settings: Settings, state: Path, command: str, *, simulator: bool
 ) -> Iterator[Settings]:
     """Yield the settings with the Kafka that a command is to use, and add a hint to its errors.
