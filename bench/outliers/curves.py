@@ -21,7 +21,7 @@ from finkray.outliers.curve_detector import CurveDetector
 from finkray.outliers.curve_features import curve_features
 from finkray.outliers.model import OutlierModel
 from finkray.outliers.p_values import TailP, combined
-from sim.sky.kinds import KINDS, Kind, Visible
+from sim.sky.kinds import KINDS, Kind, VisibleIn
 
 STAGE_B: Final = "stage B"
 BOTH: Final = "both stages"
@@ -103,9 +103,9 @@ def stage_b(sky: SimulatedSky, seed: int) -> dict[str, Detection]:
     ids = [asked.object_ids[number] for number in some.tolist()]
     both = combined(np.stack([p, _packet_p(train, test, seed)], axis=1))
     return {
-        STAGE_B: detection(ids, asked.kind[some], -np.log(p[some]), Visible.CURVE),
-        SAME_FEATURES: detection(ids, asked.kind[some], plain, Visible.CURVE),
-        f"{OURS}, {BOTH}": detection(asked.object_ids, asked.kind, -np.log(both), Visible.CURVE),
+        STAGE_B: detection(ids, asked.kind[some], -np.log(p[some]), VisibleIn.CURVE),
+        SAME_FEATURES: detection(ids, asked.kind[some], plain, VisibleIn.CURVE),
+        f"{OURS}, {BOTH}": detection(asked.object_ids, asked.kind, -np.log(both), VisibleIn.CURVE),
     }
 
 
@@ -124,7 +124,7 @@ def stage_b_of_many(sky: SimulatedSky, many: SimulatedSky, seed: int) -> dict[st
             [asked.object_ids[number] for number in np.flatnonzero(chosen).tolist()],
             asked.kind[chosen],
             -np.log(p[chosen]),
-            Visible.CURVE,
+            VisibleIn.CURVE,
         )
         for name, chosen in {
             "all": np.isfinite(p),

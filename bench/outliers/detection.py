@@ -15,7 +15,7 @@ from bench.outliers.alerts import SimulatedSky
 from bench.outliers.figures import Floats, auc, by_object, mean, precision, recall
 from finkray.outliers.feature_list import feature_list, matrix
 from finkray.outliers.model import OutlierModel
-from sim.sky.kinds import KINDS, STRANGE_KINDS, Kind, Visible
+from sim.sky.kinds import KINDS, STRANGE_KINDS, Kind, VisibleIn
 
 OURS: Final = "finkray"
 SAME_FEATURES: Final = "forest, same features"
@@ -83,7 +83,7 @@ def stage_a(sky: SimulatedSky, seed: int) -> dict[str, Detection]:
     }
     object_ids = test.features["object_id"].to_pylist()
     return {
-        name: detection(object_ids, test.kind, values, Visible.PACKET)
+        name: detection(object_ids, test.kind, values, VisibleIn.PACKET)
         for name, values in scores.items()
     }
 
@@ -108,7 +108,7 @@ def plain_forest(train: np.ndarray, test: np.ndarray, seed: int) -> Floats:
 
 
 def detection(
-    object_ids: Sequence[str], kind: np.ndarray, scores: Floats, visible: Visible
+    object_ids: Sequence[str], kind: np.ndarray, scores: Floats, visible: VisibleIn
 ) -> Detection:
     """Work out what scores of alerts found, with the highest score of each object.
 

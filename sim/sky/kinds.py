@@ -28,7 +28,7 @@ class Kind(StrEnum):
     RUNAWAY = "ever faster rise"
 
 
-class Visible(StrEnum):
+class VisibleIn(StrEnum):
     """Where a strange kind can be told from ordinary ones."""
 
     PACKET = "packet"
@@ -53,16 +53,16 @@ STARS: Final = (
 GALAXIES: Final = (Kind.ACTIVE_GALAXY, Kind.SUPERNOVA, Kind.FAST_BLUE, Kind.TWO_PEAKS)
 """Types that are in or beside a galaxy of the reference image."""
 
-STRANGE_KINDS: Final[Mapping[Kind, Visible]] = {
-    Kind.HOSTLESS: Visible.PACKET,
-    Kind.DEEP_DIP: Visible.PACKET,
-    Kind.FAST_BLUE: Visible.PACKET,
-    Kind.DRIFTER: Visible.PACKET,
-    Kind.JUMP: Visible.PACKET,
-    Kind.STRANGE: Visible.CURVE,
-    Kind.TWO_PEAKS: Visible.CURVE,
-    Kind.CHIRP: Visible.CURVE,
-    Kind.RUNAWAY: Visible.CURVE,
+STRANGE_KINDS: Final[Mapping[Kind, VisibleIn]] = {
+    Kind.HOSTLESS: VisibleIn.PACKET,
+    Kind.DEEP_DIP: VisibleIn.PACKET,
+    Kind.FAST_BLUE: VisibleIn.PACKET,
+    Kind.DRIFTER: VisibleIn.PACKET,
+    Kind.JUMP: VisibleIn.PACKET,
+    Kind.STRANGE: VisibleIn.CURVE,
+    Kind.TWO_PEAKS: VisibleIn.CURVE,
+    Kind.CHIRP: VisibleIn.CURVE,
+    Kind.RUNAWAY: VisibleIn.CURVE,
 }
 """Types that fit no class, and where they can be seen: in a single packet, or only in the curve of
 the object. Without a wish for strange ones there is `STRANGE` alone."""

@@ -199,8 +199,8 @@ class ZtfMaker:
 
     def _lasting(self, frame: Frame, history: FieldHistory) -> _Group:
         detections = history.observe(frame)
-        which = detections.which
-        objects, first_jd = history.population.take(which), history.first_detected_jd[which]
+        indexes = detections.object_indexes
+        objects, first_jd = history.population.take(indexes), history.first_detected_jd[indexes]
         names = list(map(object_name, objects.serial.tolist(), first_jd.tolist()))
         return _Group(
             detections,
@@ -209,8 +209,8 @@ class ZtfMaker:
             sources=names,
             past=history.before(detections),
             known={
-                **_nearby(history, which, frame.exposure.jd),
-                "ndethist": history.detected_count[which],
+                **_nearby(history, indexes, frame.exposure.jd),
+                "ndethist": history.detected_count[indexes],
                 "ncovhist": history.covered_count,
                 "jdstarthist": first_jd,
             },
@@ -228,7 +228,7 @@ class ZtfMaker:
         kind = int(bodies.kind[0]) if len(bodies) else 0
         rng = np.random.default_rng((self.seed, 8, exposure.night, exposure.number, kind))
         detections = detect(rng, frame, bodies, before)
-        objects = bodies.take(detections.which)
+        objects = bodies.take(detections.object_indexes)
         names = [asteroid_name(first_serial + n, exposure.jd) for n in range(len(objects))]
         is_asteroid = objects.is_kind(Kind.ASTEROID).tolist()
         numbers = [str(serial) for serial in objects.serial.tolist()]
@@ -237,7 +237,7 @@ class ZtfMaker:
             objects,
             names=names,
             sources=[numbers[n] if is_body else names[n] for n, is_body in enumerate(is_asteroid)],
-            past=history.before_at(detections.channel),
+            past=history.upper_limits_before(detections.channel),
             known={
                 **neighbours(rng, objects),
                 "ndethist": 1,
@@ -309,14 +309,14 @@ class ZtfMaker:
             "dsdiff": -0.8 * signal,
             "drb": _sharper(np.asarray(detections.columns["rb"])),
         }
-        count = len(detections.which)
+        count = len(detections.object_indexes)
         return encode_rows(CANDIDATE, columns, rows=count, null_first=self.schema_version != "3.3")
 
 
-def _nearby(history: FieldHistory, which: Ints, jd: float) -> dict[str, Column]:
+def _nearby(history: FieldHistory, indexes: Ints, jd: float) -> dict[str, Column]:
     """Return the columns of the catalogue sources near these objects, where they are now."""
-    columns = {name: column[which] for name, column in history.neighbours.items()}
-    return {**after_drift(columns, *history.population.take(which).drifted_arcsec(jd))}
+    columns = {name: column[indexes] for name, column in history.neighbours.items()}
+    return {**after_drift(columns, *history.population.take(indexes).drifted_arcsec(jd))}
 
 
 def _sharper(score: Floats) -> Floats:

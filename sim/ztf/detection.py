@@ -28,11 +28,11 @@ MAX_PER_CHANNEL = _POSITIVE - _NEGATIVE - 1
 class Detections:
     """The detected objects of a population in one exposure.
 
-    `which` are their indices in the population; the other arrays are in the same order.
+    `object_indexes` are their indices in the population; the other arrays are in the same order.
     `columns` are those that candidates and history entries share.
     """
 
-    which: Ints
+    object_indexes: Ints
     candid: Ints
     channel: Ints
     magnitude: Floats
@@ -62,11 +62,11 @@ def detect(
     flux = population.difference_flux(frame.exposure.jd, frame.exposure.blueness)
     true_dn = frame.dn(flux, everywhere)
     seen = np.abs(true_dn) > _THRESHOLD * frame.conditions.flux_error_dn[everywhere]
-    which = np.flatnonzero(seen)
+    object_indexes = np.flatnonzero(seen)
     # In the order of the candids: by channel, then by number within it.
-    which = which[np.argsort(everywhere[which], kind="stable")]
-    there = population.take(which).at(frame.exposure.jd, PIXEL_ARCSEC)
-    channel, true_dn = everywhere[which], true_dn[which]
+    object_indexes = object_indexes[np.argsort(everywhere[object_indexes], kind="stable")]
+    there = population.take(object_indexes).at(frame.exposure.jd, PIXEL_ARCSEC)
+    channel, true_dn = everywhere[object_indexes], true_dn[object_indexes]
 
     number = numbers(channel, taken)
     positive = true_dn > 0
@@ -74,7 +74,7 @@ def detect(
     candid = frame.image_number[channel] * 1_000_000 + sign + number
 
     error_dn = frame.conditions.flux_error_dn[channel]
-    noise = rng.normal(size=(12, len(which)))
+    noise = rng.normal(size=(12, len(object_indexes)))
     flux_dn = np.abs(true_dn) * (1 + 0.01 * noise[0]) + error_dn * noise[1]
     flux_dn = np.maximum(flux_dn, 3 * error_dn)
     signal_to_noise = flux_dn / error_dn
@@ -99,7 +99,9 @@ def detect(
         "distnr": np.hypot(there.host_east_arcsec - east, there.host_north_arcsec - north)
         / PIXEL_ARCSEC,
     }
-    return Detections(which, candid, channel, magnitude, positive, ra_deg, dec_deg, columns)
+    return Detections(
+        object_indexes, candid, channel, magnitude, positive, ra_deg, dec_deg, columns
+    )
 
 
 def forced_photometry(

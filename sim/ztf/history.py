@@ -108,7 +108,7 @@ class FieldHistory:
         upper_limits = self._encode_upper_limits(frame)
         entries = [upper_limits[channel] for channel in self.population.places.channel.tolist()]
         rows = self._encode_detections(frame, detections)
-        for index, row in zip(detections.which.tolist(), rows, strict=True):
+        for index, row in zip(detections.object_indexes.tolist(), rows, strict=True):
             entries[index] = row
         forced = []
         if self._has_forced_photometry:
@@ -120,9 +120,11 @@ class FieldHistory:
         if exposure.jd > self._counted_to_jd:
             self._counted_to_jd = exposure.jd
             self.covered_count += 1
-            self.detected_count[detections.which] += 1
+            self.detected_count[detections.object_indexes] += 1
             first_jd = self.first_detected_jd
-            first_jd[detections.which] = np.minimum(first_jd[detections.which], exposure.jd)
+            first_jd[detections.object_indexes] = np.minimum(
+                first_jd[detections.object_indexes], exposure.jd
+            )
         return detections
 
     def before(self, detections: Detections) -> list[PastEntries]:
@@ -136,10 +138,10 @@ class FieldHistory:
                 b"".join([epoch.forced[index] for epoch in past]) if forced_count else b"",
                 forced_count,
             )
-            for index in detections.which.tolist()
+            for index in detections.object_indexes.tolist()
         ]
 
-    def before_at(self, channels: Ints) -> list[PastEntries]:
+    def upper_limits_before(self, channels: Ints) -> list[PastEntries]:
         """Return the history of objects seen for the first time: upper limits of their channels."""
         past = list(self._epochs)[:-1]
         by_channel = [
@@ -165,5 +167,5 @@ class FieldHistory:
         names = frame.archived_file_name[detections.channel]
         columns = {**detections.columns, "pdiffimfilename": names}
         return encode_rows(
-            PREVIOUS, columns, rows=len(detections.which), null_first=self._null_first
+            PREVIOUS, columns, rows=len(detections.object_indexes), null_first=self._null_first
         )

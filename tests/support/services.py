@@ -61,7 +61,7 @@ class Hanging(Double):
             time.sleep(1)
 
 
-class Dying(Double):
+class EndingProcess(Double):
     """Ends its process at offset 13."""
 
     def meet(self, offset: int) -> None:
@@ -80,7 +80,7 @@ class Leaking(Double):
         return super().process(alerts)
 
 
-class Begetting(Double):
+class MemoryTakingChild(Double):
     """Starts a process at offset 13 that takes all the memory it can get."""
 
     def meet(self, offset: int) -> None:
@@ -119,7 +119,7 @@ class NotStarting(Double):
         raise FileNotFoundError("no model at /nowhere")
 
 
-class Curious(finkray.Service):
+class SecretSearch(finkray.Service):
     """Looks for secrets wherever a process can."""
 
     columns = ("kafka_offset",)
@@ -133,7 +133,7 @@ class Curious(finkray.Service):
         return pa.table({"found": [found] * len(alerts)})
 
 
-class Asking(Curious):
+class Asking(SecretSearch):
     """Shows its settings too, and those that are shared with it."""
 
     name = "asking"
@@ -147,7 +147,7 @@ class Asking(Curious):
         return pa.table({"found": [f"{self.given} {text}" for text in found]})
 
 
-class SkyAlone(finkray.Service):
+class MissingColumn(finkray.Service):
     """Reads a column that no alert of the test has."""
 
     columns = ("diaSource.psfFlux",)

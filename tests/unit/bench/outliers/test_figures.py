@@ -19,7 +19,7 @@ from bench.outliers.figures import (
 from bench.outliers.public import own_p_values
 from bench.outliers.reasons import pushed_rows
 from bench.outliers.taste import AFTER, LEARNERS, follow
-from sim.sky.kinds import KINDS, STRANGE_KINDS, Kind, Visible
+from sim.sky.kinds import KINDS, STRANGE_KINDS, Kind, VisibleIn
 
 
 def test_auc_is_one_for_a_perfect_list_and_one_half_for_ties() -> None:
@@ -77,7 +77,7 @@ def test_detection_is_by_kind_and_against_ordinary_objects_alone() -> None:
     )
     kind = np.array([hostless, hostless, steps, star, star])
     scores = np.array([0.1, 2.0, 9.0, 1.0, 3.0])
-    found = detection(["h", "h", "s", "r", "q"], kind, scores, Visible.PACKET)
+    found = detection(["h", "h", "s", "r", "q"], kind, scores, VisibleIn.PACKET)
     assert found.kinds[Kind.HOSTLESS].objects == 1
     assert found.kinds[Kind.HOSTLESS].auc == 0.5
     assert found.kinds[Kind.STRANGE].auc == 1

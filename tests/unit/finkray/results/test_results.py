@@ -146,7 +146,9 @@ def test_one_name_has_one_writer_at_a_time(small: SmallArchive) -> None:
 def test_results_of_another_output_are_not_mixed(small: SmallArchive) -> None:
     small.put(0, 9)
     serve(small)
-    run = Run(small.storage, Spec("tests.support.services:SkyAlone", ROOT), Settings(), "double")
+    run = Run(
+        small.storage, Spec("tests.support.services:MissingColumn", ROOT), Settings(), "double"
+    )
     with pytest.raises(ServiceError, match=r"has results of tests\.support\.services:Double"):
         run_over(run, EVERYTHING, 1, on_snapshot=lambda _: None, stopping=threading.Event())
 

@@ -129,7 +129,7 @@ def test_a_process_that_takes_no_order_is_ended(start: Callable[..., Worker]) ->
 
 
 def test_a_dying_process_is_told_by_how_it_ended(start: Callable[..., Worker]) -> None:
-    worker = start("Dying")
+    worker = start("EndingProcess")
     answer = worker.run([Slice(FILE, 10, 10)])
     assert (answer.fault, answer.detail) == ("died", "its process ended with exit code 3")
     worker.start()
@@ -153,7 +153,7 @@ def test_a_leak_ends_at_the_limit_and_what_is_mapped_does_not_count(
 def test_the_memory_of_processes_that_it_starts_counts_and_they_end_with_it(
     start: Callable[..., Worker],
 ) -> None:
-    worker = start("Begetting", memory_bytes=400 * 2**20)
+    worker = start("MemoryTakingChild", memory_bytes=400 * 2**20)
     worker.start()
     watched = psutil.Process(worker.pid)
     answer = worker.run([Slice(FILE, 10, 10)])
@@ -199,7 +199,7 @@ def test_a_file_that_is_gone_is_not_the_services_fault(start: Callable[..., Work
 
 @EVERY_STORAGE
 def test_alerts_without_any_of_the_columns_are_skipped(start: Callable[..., Worker]) -> None:
-    answer = start("SkyAlone").run([Slice(FILE, 0, 3)])
+    answer = start("MissingColumn").run([Slice(FILE, 0, 3)])
     assert answer.skipped == (True,)
     assert answer.table is not None
     assert answer.table["flux"].to_pylist() == [None] * 3
@@ -214,7 +214,7 @@ def test_the_brokers_secrets_are_not_in_the_environment_of_a_service(
     monkeypatch.setenv("DATABASE_URL", "postgres://me:hush-4@host/db")
     monkeypatch.setenv("GITHUB_PAT", "hush-5")
     monkeypatch.setenv("OPENBLAS_VERBOSE", "seen")
-    answer = start("Curious").run([Slice(FILE, 0, 1)])
+    answer = start("SecretSearch").run([Slice(FILE, 0, 1)])
     assert answer.table is not None
     found = answer.table["found"][0].as_py()
     assert "hush" not in found
@@ -288,7 +288,7 @@ def test_a_service_is_given_its_own_settings_and_those_that_it_shares_and_no_mor
 
 
 def test_a_service_finds_no_settings_in_its_environment(archive: Storage) -> None:
-    found = found_by("Curious", archive)
+    found = found_by("SecretSearch", archive)
     assert "hush" not in found
     assert "sky" not in found
 

@@ -15,7 +15,7 @@ from sim.lsst.alerts import LsstMaker
 from sim.maker import MadeAlert, Maker
 from sim.sky import curves
 from sim.sky.geometry import Field
-from sim.sky.kinds import ALERTS_SHARE, KINDS, STRANGE_KINDS, Kind, Visible
+from sim.sky.kinds import ALERTS_SHARE, KINDS, STRANGE_KINDS, Kind, VisibleIn
 from sim.sky.strange import STRANGE_SEEN_SHARE, lasting_counts
 from sim.ztf.alerts import ZtfMaker
 from sim.ztf.population import lasting
@@ -85,8 +85,8 @@ def test_strange_kinds_have_the_wanted_share_of_the_alerts() -> None:
 
 def test_at_least_five_kinds_show_in_a_packet_and_four_in_the_curve() -> None:
     where = list(STRANGE_KINDS.values())
-    assert where.count(Visible.PACKET) >= 5
-    assert where.count(Visible.CURVE) >= 4
+    assert where.count(VisibleIn.PACKET) >= 5
+    assert where.count(VisibleIn.CURVE) >= 4
 
 
 def test_no_two_fields_share_the_name_of_an_object() -> None:
