@@ -54,7 +54,7 @@ ALL: Final = FilterFile("all", "sql", "true", "", {}, about="All alerts.")
 
 @dataclass(slots=True)
 class TransferResult:
-    """What was written.
+    """What a transfer wrote.
 
     Attributes
     ----------
