@@ -5,6 +5,7 @@ import subprocess
 import psutil
 
 from finkray.host.processes import command_of, running_processes
+from tests.support.archiving import wait_until
 
 
 def test_a_process_is_known_that_has_the_id_of_one_that_has_ended() -> None:
@@ -22,6 +23,7 @@ def test_a_process_is_known_that_has_the_id_of_one_that_has_ended() -> None:
 def test_a_process_that_has_ended_has_no_words() -> None:
     with subprocess.Popen(["sleep", "60"]) as child:
         process = psutil.Process(child.pid)
-        assert command_of(process) == ["sleep", "60"]
+        # For some instructions after it began to run a program, a process has no command line.
+        wait_until("the command line to be there", lambda: command_of(process) == ["sleep", "60"])
         child.kill()
     assert command_of(process) == []
