@@ -50,7 +50,7 @@ class RemoteCrossmatch(finkray.Service):
         self._catalogs = [remote_catalog(*item) for item in settings.remote.items()]
 
     def process(self, alerts: pa.Table) -> pa.Table:
-        """Look alerts up in all of them."""
+        """Look the alerts up in all catalogues on the web."""
         positions = adapter.positions(alerts)
         with ThreadPoolExecutor(len(self._catalogs)) as pool:
             matches = list(pool.map(lambda catalog: _matches(catalog, positions), self._catalogs))

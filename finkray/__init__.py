@@ -23,7 +23,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # pyarrow's datasets bring pandas with them, a second that only those pay who read.
+    # These modules import pyarrow's datasets and with them pandas, which takes a second: they are
+    # imported at the first use of one of their names.
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -50,8 +50,8 @@ refused, so that a new path of a later Gradio is not open by default."""
 
 
 _GRADIOS: Final = (b"page", b"deep_link")
-"""Parameters with which Gradio shows a part of an app of several pages, or a stored state. We have
-neither, and it fails for a page that it does not know."""
+"""Parameters that only Gradio uses: one chooses a page of an app with several pages, the other a
+stored state. Our apps have neither, and Gradio fails for a page that it does not know."""
 
 
 class Refusal(NamedTuple):
@@ -128,7 +128,11 @@ class Guard:
         for origin in headers.getlist("origin"):
             host = origin.partition("://")[2]
             if host not in hosts and _name(host) not in self._proxied:
-                return Refusal(403, f"requests from the origin {origin[:200]!r} are not allowed")
+                return Refusal(
+                    403,
+                    f"requests from the origin {origin[:200]!r} are not allowed: if the page is "
+                    "served there, add its host to ui.allowed_hosts",
+                )
         if method not in _READING and not (method == "POST" and _POST_PATHS.fullmatch(path)):
             return Refusal(404, "not found")
         length = headers.get("content-length", "0")

@@ -31,7 +31,7 @@ def objects_schema(night: NightInput) -> pa.Schema:
 
 
 def alerts_leaf(night: NightInput, runs: Runs, pixel: Pixel) -> pa.Table:
-    """Return the alerts of a pixel by their own place, sorted by it."""
+    """Return the alerts whose own position lies in a pixel, sorted by their HEALPix index."""
     rows = runs.slice("alerts", *_range(pixel))
     if rows is None:
         return alerts_schema(night).empty_table()
@@ -65,7 +65,10 @@ def objects_leaf(
     rows = rows.take(pa.array(np.argsort(rows[NUMBER].to_numpy(), kind="stable")))
     numbers = rows[NUMBER].to_numpy()
     if not np.array_equal(numbers, np.arange(first, end)):
-        raise NightError(f"pixel {pixel} has {len(numbers)} rows for {end - first} objects")
+        raise NightError(
+            f"pixel {pixel} has {len(numbers)} rows for {end - first} objects: a bug of finkray, "
+            "report it"
+        )
     points = [runs.slice("points", first, end)]
     if beside is not None:
         points.append(runs.of_keys("points", beside))

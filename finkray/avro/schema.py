@@ -265,7 +265,10 @@ class _Mapper:
     def _fixed(self, schema: dict[str, Any]) -> _Mapped:
         size = schema["size"]
         if not 1 <= size < NOT_A_BRANCH_BYTES:
-            raise SchemaError(f"the type {schema['name']} is fixed at {size} bytes")
+            raise SchemaError(
+                f"the type {schema['name']} is fixed at {size} bytes: expected 1 to "
+                f"{NOT_A_BRANCH_BYTES - 1}"
+            )
         self._count_column()
         avro: dict[str, Any] = {"type": "fixed", "name": self._unique_name(), "size": size}
         decimal = _decimal_type(schema) if schema.get("logicalType") == "decimal" else None
@@ -289,8 +292,8 @@ class _Mapper:
             raise SchemaError(f"the record {schema['name']} has two fields with the same name")
         avro_name = self._unique_name()
         mapped_fields = {field["name"]: self.map(field["type"]) for field in schema["fields"]}
-        # arrow-avro fails on a field that is always null, and it takes no bytes. A column of it
-        # would need a type, which would conflict with the one that a later schema gives the field.
+        # A field that is always null is left out. arrow-avro fails on such a field, and the field
+        # takes no bytes. Its column would need a type, and a later schema may give it another type.
         stored = {
             name: mapped_field
             for name, mapped_field in mapped_fields.items()
@@ -320,7 +323,7 @@ class _Mapper:
     def _array(self, schema: dict[str, Any]) -> _Mapped:
         items = self.map(schema["items"])
         if items.least_avro_bytes == 0:
-            raise SchemaError("the items of an array take no bytes, so that it can have any length")
+            raise SchemaError("an array whose items take no bytes can have any length")
         _check_expansion("an array", items.least_avro_bytes, items.slot_bytes)
         return _Mapped(
             {"type": "array", "items": items.avro},

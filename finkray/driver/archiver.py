@@ -42,7 +42,7 @@ from finkray.driver.instructions import (
     Fail,
     Instruction,
     Revoke,
-    in_doubt,
+    safe_in_doubt,
 )
 from finkray.driver.lane_start import record_lanes
 from finkray.driver.lanes import PartitionOffsets
@@ -322,7 +322,7 @@ class Archiver:
 
     def _carry_out_losses(self, instructions: Sequence[Instruction]) -> None:
         """Carry out what follows from a loss, without what a commit in doubt forbids."""
-        self._carry_out(in_doubt(instructions) if self._committer.in_doubt else instructions)
+        self._carry_out(safe_in_doubt(instructions) if self._committer.in_doubt else instructions)
 
     def _commit_staged(self) -> None:
         """Commit the staged claims that are next in their lanes."""

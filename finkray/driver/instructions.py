@@ -70,11 +70,11 @@ class Fail:
 Instruction = Assign | Revoke | Dispatch | Drop | Discard | Fail
 
 
-def in_doubt(instructions: Sequence[Instruction]) -> list[Instruction]:
+def safe_in_doubt(instructions: Sequence[Instruction]) -> list[Instruction]:
     """Return the instructions that are safe while the last commit may be in the ledger or not.
 
-    Its staged files may belong to the archive by now, so none are deleted; if they do not, the next
-    start deletes them.
+    The staged files of that commit may belong to the archive by now, so `Discard` is left out. If
+    they do not belong to it, the next start deletes them.
 
     Raises
     ------

@@ -102,7 +102,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
 
 
 def _record_end(storage: Storage, ledger: Ledger) -> None:
-    """Record where the ledger ends, so that an older copy of it is known by that alone."""
+    """Record the last entry's number, so that a start recognises an older copy of the ledger."""
     record = functools.partial(
         raise_bounds, storage, ledger.archive_id, ledger.epoch, ledger.state.last_seq
     )

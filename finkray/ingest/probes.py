@@ -1,8 +1,8 @@
 """Kafka consumers that try from which offsets on a partition can be read.
 
-Each probe has a consumer of its own. Behind a wrong checksum librdkafka (2.16) parses at a wrong
-position, may fetch from a wrong offset next, and reports that this does not exist: an error that
-also reaches later assignments of the same consumer.
+Each probe has a consumer of its own. After a wrong checksum librdkafka (2.16) parses at a wrong
+position and may fetch from a wrong offset next. It then reports that this offset does not exist,
+and the error also reaches later assignments of the same consumer.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,14 @@ NO_OFFSET: Final = -1
 
 
 class ProbeAnswer(NamedTuple):
-    """The offset of the record batch that could not be read; None if one was read."""
+    """The answer of a probe.
+
+    Attributes
+    ----------
+    failed_at
+        offset of the record batch that could not be read, `NO_OFFSET` if it is not known; None if
+        a message was read or the partition ends there
+    """
 
     failed_at: int | None
 

@@ -40,7 +40,7 @@ def read_claims(
 
 
 def claim_tables(storage: Storage, columns: Sequence[str], through_seq: int) -> Iterator[pa.Table]:
-    """Yield the same table by table, for callers that must not hold all in memory."""
+    """Yield the rows of `read_claims` in tables, for callers that must not hold all in memory."""
     revised = _concat(map(_revisions, _versions(storage, (), through_seq)))
     for table in _versions(storage, columns, through_seq):
         yield _current(table, revised).select(list(columns))

@@ -227,8 +227,8 @@ class Ledger:
         StorageError
             if the storage refuses; see above
         ClusterUnavailable
-            if a claim was committed by an earlier call, and shares its file of this call with one
-            that was not: a fresh process reads the latter again
+            if an earlier call committed some of the claims that share a file in this call, and not
+            the others: a fresh process reads the others again
         """
         refuse_contradictions(staged, kind)
         while True:
@@ -287,7 +287,8 @@ class Ledger:
 
     def _create(self, kind: Literal["started"] | ClaimKind, **content: Any) -> bool:
         """Create the next entry; False if the number is taken: call `_resolve_doubt` then."""
-        # Else the folder of a disk that was unmounted would become a ledger of its own.
+        # Else a second ledger would begin in the empty folder of a disk that was unmounted, or the
+        # entry would leave a hole behind the end of an older copy that was restored meanwhile.
         refuse_if_rolled_back(self._storage, self.archive_id, self._state.last_seq)
         entry = Entry(
             seq=self._state.last_seq + 1,

@@ -1,10 +1,12 @@
 """The hourly files as a pyarrow dataset that reads narrow columns from built nights.
 
-A dataset is opened before it is known what will be read. So the object is the dataset of all hourly
-files, for whatever uses it, and looks at each scan: columns and filter that built nights have are
-read from these, and from the hourly files that they do not cover. All else, as images and
-histories, is read from the hourly files: if built nights can answer the filter, from those files
-alone that have alerts which match it.
+A dataset is opened before anyone knows what will be read. So `AlertDataset` is the dataset of all
+hourly files, and decides at each scan:
+
+- If built nights have all columns of the scan and of its filter, it reads the built nights, and the
+  hourly files that these do not cover.
+- Else it reads hourly files, for example for images and histories. If built nights can answer the
+  filter, it reads only the hourly files that may have matching alerts.
 """
 
 from collections.abc import Sequence
@@ -103,7 +105,8 @@ class NarrowColumns:
     ) -> pads.Scanner | None:
         """Return the scanner of narrow columns; None if a column is not narrow.
 
-        Also if no night is built, or what says so cannot be read: hourly files have all.
+        It is also None if no night is built, or if the built nights cannot be read: the caller
+        then reads the hourly files, which have all columns.
         """
         mentioned = [*columns.values(), condition] if isinstance(columns, dict) else columns
         if any(_HIDDEN in str(each) for each in mentioned):
@@ -114,7 +117,7 @@ class NarrowColumns:
                 dataset, of_chosen = self._dataset, self._condition
             if dataset is None:
                 return None
-            # A column that is not narrow is none of this dataset, and refused.
+            # pyarrow refuses a column that is not narrow, because this dataset does not have it.
             return pads.Scanner.from_dataset(
                 dataset, columns=columns, filter=_both(of_chosen, condition), **options
             )
@@ -171,7 +174,7 @@ class NarrowColumns:
         condition = None
         for without, at in number.items():
             nights = pa.array(sorted(without), pa.date32())
-            # An alert without a night is of none of these: isin() is false for null.
+            # isin() is false for null, so an alert without a night is read.
             others = (pc.field(_WITHOUT) != pa.scalar(at, pa.int32())) | ~pc.field(
                 "obs_night"
             ).isin(nights)

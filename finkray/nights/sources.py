@@ -1,12 +1,13 @@
-"""Decide which files have the narrow columns of a selection of hourly files, each alert once.
+"""Choose the files from which the narrow columns of some hourly files are read, each alert once.
 
-A built night has the alerts of an observing night from the hourly files that there were. Since then
-files may have come, been replaced or been lost, and a file may have alerts of other nights too. So
-an hour of a night is used only if each of its sources is there with its size. Then:
+A built night was made of the hourly files that existed at that time: they are its sources. Since
+then hourly files may have come, been replaced or been lost, and a source may have alerts of other
+nights too. So a built night is used for an hour only if all of its sources of that hour exist and
+have the same size. Then:
 
-- a source whose rows all are in built nights is not read;
-- of one that has others, the rows of other nights are read;
-- a file that is no source is read.
+- a source whose rows are all in built nights is not read;
+- of a source that has other rows too, the rows of other nights are read;
+- an hourly file that is not a source is read.
 """
 
 import json
@@ -32,8 +33,8 @@ from finkray.storage.hours import Span
 
 _BEFORE: Final = timedelta(days=3)
 _AFTER: Final = timedelta(days=2)
-"""Nights that a span may have alerts of, if these arrived in time; later ones are read from hourly
-files."""
+"""Nights up to this long before and after a span are used for it. Alerts that arrived later still
+are read from hourly files."""
 
 
 @dataclass(frozen=True, slots=True)

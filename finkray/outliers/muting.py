@@ -17,7 +17,9 @@ CLASSIFY: Final = "classify"
 
 
 def classes_of(archive: Storage, alert_ids: Collection[int], *, needed: bool) -> dict[int, str]:
-    """Return the class of each alert that `classify` gave one; of several versions the last run.
+    """Return the classes that `classify` gave to alerts; alerts without a class are left out.
+
+    If several versions of `classify` have results, those of the version that ran last count.
 
     Parameters
     ----------
@@ -51,9 +53,9 @@ def classes_of(archive: Storage, alert_ids: Collection[int], *, needed: bool) ->
 
 
 def muted(table: pa.Table, classes: Mapping[int, str], mute: Collection[str], top: int) -> pa.Table:
-    """Return the first objects of a list whose class is not muted, with the classes.
+    """Return the first objects of a list whose class is not muted, with two columns of classes.
 
-    They are those of the alerts and of the ordinary alerts that are most alike.
+    `class` is the class of the alert, `similar_class` that of the ordinary alert most like it.
 
     Parameters
     ----------

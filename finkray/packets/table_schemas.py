@@ -40,8 +40,9 @@ _MAX_REMEMBERED = 4096
 """How many decisions are remembered in memory."""
 
 _COMPLETE = f"{TABLES_FOLDER}/complete.json"
-"""Has the setting `packets.surveys` with which the tables got the schemas of everything that was
-archived before: with another one, topics belong to other tables."""
+"""The file with the setting `packets.surveys` for which `TableSchemas.complete` has entered the
+schemas of all archived alerts. If the setting differs, topics belong to other tables, and the
+schemas are entered again."""
 
 
 @dataclass(slots=True)
@@ -176,9 +177,10 @@ class TableSchemas:
             except (ValueError, KeyError, TypeError, SchemaError, ColumnConflict) as error:
                 raise LedgerCorrupt(
                     f"{file.path}, or the schema that it names, is damaged "
-                    f"({type(error).__name__}: {error}): `finkray audit --redrive` writes a schema "
-                    f"again of which Kafka has a packet. Otherwise delete {file.path} while the "
-                    "archive is stopped; the next alert with that schema creates it again"
+                    f"({type(error).__name__}: {error}). If Kafka still has a packet with the "
+                    "schema, `finkray audit --redrive` writes the schema again. Otherwise delete "
+                    f"{file.path} while the archive is stopped; the next alert with the schema "
+                    "creates it again"
                 ) from error
             table.schemas[fingerprint] = columns
             table.entries.add(file.path)

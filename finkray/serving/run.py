@@ -53,7 +53,7 @@ class Run:
     into
         name of the results; None: the service's own
     about
-        what the service declares, if that is known already: to find out takes a process
+        what the service declares; None: a child process is started to ask the service
     open_sink
         opens what keeps the results; by default the results beside the archive
     """
@@ -185,7 +185,7 @@ def run_live(
     ServiceError
         if the service cannot be loaded, or the results that it reads are not there
     ArchiveHeld
-        if it runs already
+        if another process writes these results
     """
     about = run.about or Worker(run.spec, limits_of(run.settings), run.archive).describe()
     inputs = open_inputs(run.archive, about, run.into or about.name)
@@ -221,7 +221,7 @@ class Snapshots:
     run, about, sink
         the run, its service, and what keeps the results
     state
-        while it is not draining
+        the state in the snapshots while the server does not drain
     """
 
     def __init__(self, run: Run, about: Described, sink: Sink, state: State) -> None:
@@ -333,7 +333,7 @@ def _refuse_hopeless(server: Server) -> None:
     if server.dispatcher.breaker == "open" and not server.monitor.any_answered:
         raise ServiceError(
             f"the service fails on everything, last with {server.dispatcher.last_fault}: "
-            "`finkray service check` tells more"
+            "run `finkray service check` to see why"
         )
 
 

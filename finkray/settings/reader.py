@@ -41,7 +41,7 @@ class _Layer:
     name: str
     tables: Tables
 
-    def names(self, path: tuple[str, ...]) -> bool:
+    def sets(self, path: tuple[str, ...]) -> bool:
         """Return whether this layer sets the setting."""
         node: Any = self.tables
         for key in path:
@@ -165,7 +165,7 @@ def _explain(
         if not path:
             yield f"settings: {_expectation(detail)}"
             continue
-        layer = next(layer for layer in reversed(layers) if layer.names(path))
+        layer = next(layer for layer in reversed(layers) if layer.sets(path))
         if detail["type"] == "extra_forbidden":
             yield f"{layer.name}: {'.'.join(path)} is not known{_nearest(model, path)}"
         else:

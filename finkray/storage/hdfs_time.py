@@ -1,10 +1,10 @@
 """A limit of time for each call of a library that has none.
 
 The library waits for minutes while a name node is away, and for ever for one that accepts a
-connection and answers nothing. So each call runs in a thread of its own, which is given up when the
-limit has passed; what it was about to do next it leaves undone. Given-up threads end when the
-library does. The library's asynchronous client could be cancelled, but it panics when it waits for
-a name node (0.14.7).
+connection and answers nothing. So each call runs in a thread of its own. When the limit has passed,
+the caller waits no longer, and the thread ends before the next step of the call: at the latest when
+the library returns. The library's asynchronous client could be cancelled, but it panics when it
+waits for a name node (0.14.7).
 """
 
 import queue
@@ -68,7 +68,7 @@ def within(limit: CallLimit, call: Callable[[CallLimit], T]) -> T:
     Raises
     ------
     TimeoutError
-        if it takes longer. What it has begun may still be carried out
+        if the call takes longer; a request that it has sent may still be carried out
     """
     answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 

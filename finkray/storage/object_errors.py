@@ -35,7 +35,7 @@ _NO_CREDENTIALS = (
     "no credentials were found: give access_key_id and secret_access_key in archive.options or the "
     "environment, or a role to this machine"
 )
-_AUTHORITY = "give the authority's as archive.options.root_certificate_file"
+_AUTHORITY = "set archive.options.root_certificate_file to the certificate of its authority"
 
 _CREDENTIAL_HOSTS: Final = ("169.254.169.254", "metadata.google")
 """Hosts that the library asks for the role of the machine when it finds no other credentials."""
@@ -45,8 +45,8 @@ _NO_ANSWER: Final = ("connect", "timed out", "timeout", "dns", "sending")
 _NO_BUCKET: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
 
 _NO_OBJECT: Final = frozenset({"", "NoSuchKey", "NoSuchUpload", "BlobNotFound", "NotFound"})
-"""Codes of a 404 that is about the object: versitygw answers so for an unknown access key too. An
-answer to HEAD has no code."""
+"""Codes of a 404 that is about the object. The status alone does not say so: versitygw sends a 404
+for an unknown access key too. An answer to HEAD has no code."""
 
 _ADVICE: Final = {
     "PermanentRedirect": _REGION,

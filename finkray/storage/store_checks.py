@@ -1,9 +1,10 @@
 """Try a store before an archive trusts it, and say which promise it breaks.
 
-Stores that call themselves compatible with S3 have ignored conditions, or looked and then acted, so
-that of several creators all were told that they had won. The ledger would be worthless there, and
-nothing would show it. The check writes some 500 small objects below ``check-<random>/`` and deletes
-them; on loopback it takes a second or two, at 50 ms a request some ten.
+Some stores that call themselves compatible with S3 ignore conditions. Others check the condition
+first and write afterwards, so that several writers are told that they created the same object. A
+ledger in such a store loses entries, and no error shows it. The check writes some 500 small objects
+below ``check-<random>/`` and deletes them. It takes a second or two on loopback, and some ten
+seconds if a request takes 50 ms.
 """
 
 import secrets
@@ -18,10 +19,11 @@ from finkray.storage.contract import PublishOutcome, Storage, StorageCheck
 
 RACED_CREATES: Final = 200
 RACED_PUBLICATIONS: Final = 20
-"""On s3:// one takes some requests, and a copy half a second at Amazon."""
+"""Fewer than creations: on s3:// a publication takes several requests, and its copy takes half a
+second at Amazon."""
 
 _PAIRS: Final = 12
-"""Names that are raced for at a time, by two writers each."""
+"""How many pairs of writers run at a time, each pair with an object of its own."""
 
 _LISTED: Final = 20
 
@@ -151,7 +153,8 @@ def _race(place: Storage, words: StoreWords) -> str:
             for winners, content in races:
                 if len(winners) != 1 or content != b"%d" % winners[0]:
                     raise StorageError(
-                        f"of two that {what} one object at the same time {len(winners)} succeeded: "
+                        f"two writers {what} one object at the same time, and {len(winners)} of "
+                        f"them were told that they succeeded; the object holds {content!r}: "
                         f"{words.racy}"
                     )
     return (

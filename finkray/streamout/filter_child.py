@@ -1,18 +1,20 @@
 """Judge alerts with one filter, in a process of its own.
 
-Its only connection is a socket, its environment has no secrets of finkray, and it may open no
-connection to a network. It may hang, leak and die: it exists to contain that.
+The process has one connection, a socket to the driver. Its environment has no secrets of finkray,
+and it may open no connection to a network. A filter may hang, leak memory or end the process: the
+driver goes on.
 
-Each message is JSON, some followed by Arrow. From the driver, and the reply:
+Each message is JSON; an Arrow stream follows `judge`, and packed bits follow its reply. What the
+driver sends, and what the process replies:
 
     {"do": "load", "filter": …}              -> {"ok": true}
     {"do": "judge", "limit_s": …}, a table   -> {"ok": true, "errors": […]}, packed bits: which rows
                                                 passed, and which have an answer
     either of them                           -> {"ok": false, "fault": …, "detail": …}
 
-A batch that the filter raises at, answers wrongly or takes too long for is tried in halves, and
-their halves, until each alert that causes it is alone. The time limit here is a signal, which ends
-Python code. Code of a library that never returns is ended from outside, with the process.
+If the filter raises, gives a wrong answer or takes too long for a batch, the batch is halved again
+and again, until each alert that causes the failure is alone. A signal sets the time limit, and ends
+Python code. If code of a library never returns, the driver ends the process.
 """
 
 import inspect
@@ -37,7 +39,8 @@ from finkray.streamout.watch_list import judge_of_list
 from finkray.text import error_text
 
 SHORTEST_S: Final = 0.1
-"""Time limit for a single alert: a garbage collection must not count as a hanging filter."""
+"""Shortest time limit of a batch or a part of it, down to a single alert: a garbage collection must
+not count as a hanging filter."""
 
 _OUTPUT: Final = pa.schema([("passed", pa.bool_())])
 
@@ -212,10 +215,10 @@ def booleans(answer: Any, rows: int) -> pa.Array:
     Raises
     ------
     AnswerRefused
-        if it has another length or another type: also numbers are no booleans, since NaN would
-        pass
+        if its length is not `rows`, or its values are not booleans. Numbers are refused too,
+        because NaN would pass
     """
-    found = getattr(answer, "dtype", None)
+    dtype = getattr(answer, "dtype", None)
     library = type(answer).__module__.partition(".")[0]
     if library == "polars" and hasattr(answer, "to_arrow"):  # an expression has none
         answer = answer.to_arrow()
@@ -234,7 +237,7 @@ def booleans(answer: Any, rows: int) -> pa.Array:
     if pa.types.is_null(array.type):
         array = array.cast(pa.bool_())
     if not pa.types.is_boolean(array.type):
-        raise _refused(f"it returned {found or array.type}, not booleans")
+        raise _refused(f"it returned {dtype or array.type}, not booleans")
     if len(array) != rows:
         raise _refused(f"it returned {len(array)} booleans for {rows} alerts")
     return array
@@ -259,7 +262,9 @@ def _in_order(answer: Any, rows: int) -> Any:
         return answer
     if np.array_equal(np.sort(numbers), np.arange(rows)):
         return answer.sort_index()
-    raise _refused("the index of its answer is not that of its arguments: return one for each row")
+    raise _refused(
+        "the index of its answer is not that of its arguments: return a Series with their index"
+    )
 
 
 def _keywords(call: Callable[..., Any]) -> frozenset[str]:

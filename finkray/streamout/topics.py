@@ -14,8 +14,8 @@ from finkray.kafka.errors import finkray_error, is_of_group
 from finkray.streamout.compatibility import compatibility_problems
 
 FIRST_ID: Final = 100_000
-"""Ids of LSST's own schemas are 100 x major + minor of their version: those of messages that are
-sent here have others."""
+"""First id of the schemas of messages that finkray sends. LSST's own schemas have lower ids: 100 x
+major + minor of their version."""
 
 COMPACTED: Final = {"cleanup.policy": "compact"}
 
@@ -53,14 +53,17 @@ def read_to_end(
         while True:
             message = consumer.poll(_READ_S)
             if message is None:
-                raise KafkaUnavailable(f"{topic} could not be read to its end")
+                raise KafkaUnavailable(
+                    f"{topic} could not be read to its end, Kafka sent nothing for "
+                    f"{_READ_S:.0f} s: are its brokers up?"
+                )
             problem = message.error()
             if problem is None:
                 yield message.key(), message.value()
             elif problem.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name
                 return
             elif not is_of_group(problem):
-                raise finkray_error(problem)
+                raise finkray_error(problem, f"{topic} could not be read")
 
 
 class SchemaBook:

@@ -104,7 +104,7 @@ def job_outcome(
         return JobOutcome.UNKNOWN
     report = reports.get(job.job_id)
     if report is None:
-        return JobOutcome.KILLED  # of a Ray before this one
+        return JobOutcome.KILLED  # The job ran on an earlier Ray, which has ended.
     if report.status in ("SUCCEEDED", "STOPPED"):
         return JobOutcome.DONE
     if report.status != "FAILED":
@@ -165,7 +165,8 @@ def record_ends(state: Path, end_of: Callable[[StartedJob], UnexpectedEnd | None
 
 def _write(state: Path, jobs: Mapping[str, StartedJob]) -> None:
     if not jobs:
-        (state / _FILE).unlink(missing_ok=True)  # which a full disk allows: all can be stopped
+        # Deleting works on a full disk too, so that `finkray stop` can stop the last job there.
+        (state / _FILE).unlink(missing_ok=True)
         return
     write_private(state / _FILE, _JOBS.dump_json(tuple(jobs.values()), indent=2).decode())
 

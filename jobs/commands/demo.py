@@ -180,7 +180,7 @@ class Demo:
         log: Path,
     ) -> tuple[Played, Snapshot]:
         """Show the rates until every alert that was played is durable."""
-        moved_s, frontier, shown_s = time.monotonic(), -1, 0.0
+        moved_s, last_position, shown_s = time.monotonic(), -1, 0.0
         with self._console.status("playing") as status:
             while True:
                 self._check(archive, log)
@@ -196,8 +196,8 @@ class Demo:
                     if played is not None and _all_durable(played, snapshot):
                         return played, snapshot
                     position = sum(each.frontier - each.backlog for each in snapshot.partitions)
-                    if position != frontier:
-                        moved_s, frontier = time.monotonic(), position
+                    if position != last_position:
+                        moved_s, last_position = time.monotonic(), position
                 if played is not None and time.monotonic() - moved_s > STALL_S:
                     raise FinkrayError(
                         f"nothing became durable for {STALL_S:.0f} s. The end of the archive's "

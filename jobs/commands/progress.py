@@ -48,7 +48,7 @@ class _DroppedIfUnread:
         except OSError as error:
             if error.errno not in _NO_READER:
                 raise
-            # What is still in the stream's buffer goes there too, at the end of the process.
+            # From now on the stream writes to /dev/null, also what is in its buffer at the end.
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self._stream.fileno())
             os.close(nothing)
@@ -65,11 +65,11 @@ class Progress:
         self._errors = Console(file=cast("TextIO", _DroppedIfUnread(sys.stderr)), highlight=False)
 
     def say(self, text: str) -> None:
-        """Print a line of the result; what it may have from a stream cannot steer the terminal."""
+        """Print a line of the result, in which control characters are shown as escapes."""
         self.show(f"{visible_lines(text)}\n")
 
     def is_read(self) -> bool:
-        """Return whether somebody may still read the result; of a pipe whose reader ended, no."""
+        """Return whether somebody may still read the result: False after its pipe was closed."""
         poller = select.poll()
         poller.register(sys.stdout.fileno(), 0)  # errors and hang-ups alone
         return not poller.poll(0)

@@ -16,7 +16,7 @@ def _is_ready(_job: Job, settings: Settings, _state: Path) -> bool:
 
 
 def does_its_work(snapshot: Snapshot | None) -> bool:
-    """Return whether an archive has started; one that was stopped meanwhile only ends."""
+    """Return whether an archive has started and archives: one that drains does not."""
     return snapshot is not None and snapshot.state == "running"
 
 

@@ -18,14 +18,16 @@ from jobs.cluster.watcher_process import watcher_runs
 from ui.kit.elements import AlarmCard
 
 LOOK_EVERY_S: Final = 5.0
-"""A look reads the ledger and lists the newest files, or asks Ray's dashboard for its jobs."""
+"""Least time between two looks. A look reads the ledger and lists the newest files, or asks Ray's
+dashboard for its jobs."""
 
 _PAUSE_SHARE: Final = 20
 """The pause after a look at the folder is this many times as long as the look, at least: in an
 object store a look takes a second or two."""
 
 SILENT_AFTER_S: Final = 5.0
-"""An archive publishes a snapshot each second; a board that was torn down keeps none."""
+"""Age of the last snapshot after which an archive does not report any more: it publishes one each
+second."""
 
 
 def needs_look(snapshot: Snapshot | None, now: datetime) -> bool:
@@ -50,7 +52,7 @@ def at_rest_unless_reporting(
     if not needs_look(snapshot, now):
         return None
     found = read_at_rest(storage)
-    # Its last report says more of an archive that is alive and hangs, or has failed.
+    # If the archive is alive and hangs, or has failed, its last report says more than its folder.
     alive = snapshot is not None and (found.state == "runs" or snapshot.state == "failed")
     return None if alive else found
 
@@ -110,7 +112,7 @@ class EndedJobsSource:
         self._asked_s = -LOOK_EVERY_S
 
     def read(self) -> tuple[AlarmCard, ...]:
-        """Return a card for each.
+        """Return an alarm card for each job that ended unexpectedly.
 
         Raises
         ------

@@ -167,7 +167,7 @@ class Kafka:
 
     @property
     def login_servers(self) -> str:
-        """Where clients connect that log in, if it was started with a `login`."""
+        """Where clients that log in connect, if the broker was started with a `login`."""
         return f"{LOOPBACK}:{self._node().login_port}"
 
     @property
@@ -183,7 +183,7 @@ class Kafka:
     @property
     def pid(self) -> int | None:
         """Its process id, or None if it does not run."""
-        # `poll` on an own child also lets the kernel release one that has ended.
+        # If the broker is our child and has ended, `poll` also lets the kernel release its process.
         if self._child is not None and self._child.poll() is None:
             return self._child.pid
         record = self._process()
@@ -267,7 +267,7 @@ class Kafka:
 
     @property
     def _client(self) -> dict[str, object]:
-        # Its log lines would report a broker that is not up yet, which is expected here.
+        # No log lines of the client: they would report a broker that is still starting.
         return {"bootstrap.servers": self.bootstrap_servers, "log_level": 0}
 
     def _start(self, port: int | None, timeout_s: float) -> None:

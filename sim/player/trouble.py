@@ -27,8 +27,9 @@ POISON: Final = "poison:"
 _FARTHEST = 1_000
 """Duplicates and alerts out of order come at most this many alerts after their turn."""
 
-_LATEST_S = 48 * 3_600.0
-_EARLIEST_S = 3_600.0
+_SHORTEST_DELAY_S = 3_600.0
+_LONGEST_DELAY_S = 48 * 3_600.0
+"""How long ago the time in Kafka of a late alert is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,11 @@ def troubled(
             )
         sent = packet
         if draw["late"] < trouble.late:
-            ago_s = rng.uniform(_EARLIEST_S, _LATEST_S)
-            sent = replace(sent, trouble=LATE, create_ms=now_ms() - round(1_000 * ago_s))
+            delay_s = rng.uniform(_SHORTEST_DELAY_S, _LONGEST_DELAY_S)
+            sent = replace(sent, trouble=LATE, create_ms=now_ms() - round(1_000 * delay_s))
         if draw["order"] < trouble.out_of_order:
-            both = f"{sent.trouble}+{OUT_OF_ORDER}".lstrip("+")
-            wait(replace(sent, trouble=both, create_ms=sent.create_ms or now_ms()))
+            troubles = f"{sent.trouble}+{OUT_OF_ORDER}".lstrip("+")
+            wait(replace(sent, trouble=troubles, create_ms=sent.create_ms or now_ms()))
         else:
             yield sent
         if draw["twice"] < trouble.duplicates:

@@ -41,7 +41,7 @@ class Cutouts:
 
 
 class CutoutPool:
-    """Cutouts by their content, which depend on the seed and not on the order of their making."""
+    """Sets of cutouts, each made at first use. A set depends on the seed, not on earlier calls."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -67,10 +67,10 @@ class CutoutPool:
         reference_magnitude
             Magnitude of the star or galaxy in the template.
         positive
-            Whether the source is brighter than in the template. A difference is shown the
-            way round in which the source is bright, as the survey does.
+            Whether the source is brighter than in the template. If not, the difference is template
+            minus science, as in the survey: the source is bright in it.
         number
-            Any number: detections of one kind get one of several sets by it.
+            Any number; it chooses one of the sets that differ only in their noise and centre.
         """
         scene = scene_of(kind)
         nothing_there = scene in (Scene.NOTHING, Scene.BROKEN)

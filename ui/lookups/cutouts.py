@@ -1,4 +1,4 @@
-"""The images of a packet as PNG: no library but numpy and zlib."""
+"""The images of a packet as PNG: astropy reads the FITS file, numpy and zlib write the PNG."""
 
 import io
 import struct
@@ -35,7 +35,9 @@ def _pixels(cutout: bytes) -> np.ndarray:
     except (OSError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"the cutout is no FITS image: {error}") from error
     if data is None or data.ndim != 2 or not 0 < data.size <= MOST_PIXELS:
-        raise ValueError("the cutout is no image, or too large")
+        raise ValueError(
+            f"the cutout has no image of two dimensions with 1 to {MOST_PIXELS} pixels"
+        )
     return np.asarray(data, np.float64)
 
 

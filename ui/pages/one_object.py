@@ -65,8 +65,8 @@ def _object(lookups: Lookups, choice: ObjectChoice, base_url: str, now: datetime
     shown = object_html(record, choice, now, base_url)
     alert = chosen_alert(record, choice.row)
     if alert is not None:
-        place = (alert["kafka_topic"], alert["kafka_partition"], alert["kafka_offset"])
-        packet = lookups.ask(alert_record, *place, alert["kafka_timestamp"]).packet
+        kafka_position = (alert["kafka_topic"], alert["kafka_partition"], alert["kafka_offset"])
+        packet = lookups.ask(alert_record, *kafka_position, alert["kafka_timestamp"]).packet
         row = f"alert {alert['alert_id']}, {row_name(alert)}"
         shown += packet_html(packet, row, packet_href(alert))
     return shown

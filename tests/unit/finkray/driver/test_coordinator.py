@@ -15,7 +15,7 @@ from finkray.driver.instructions import (
     Fail,
     Instruction,
     Revoke,
-    in_doubt,
+    safe_in_doubt,
 )
 from finkray.driver.lanes import Lane
 from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch, StorageError
@@ -183,7 +183,7 @@ def test_while_a_commit_is_in_doubt_this_process_reads_no_lane_again() -> None:
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
     with pytest.raises(ClusterUnavailable, match="in doubt"):
-        in_doubt(coordinator.actor_lost(0))
+        safe_in_doubt(coordinator.actor_lost(0))
 
 
 def test_while_a_commit_is_in_doubt_its_files_stay_even_in_a_drain() -> None:
@@ -194,7 +194,7 @@ def test_while_a_commit_is_in_doubt_its_files_stay_even_in_a_drain() -> None:
     coordinator.drain()
     lost = coordinator.actor_lost(0)
     assert Discard(outcome) in lost
-    assert in_doubt(lost) == [Drop(0, (Claim(A, 0, 4),))]
+    assert safe_in_doubt(lost) == [Drop(0, (Claim(A, 0, 4),))]
 
 
 def test_a_restarted_query_gets_the_claims_that_are_not_staged() -> None:
