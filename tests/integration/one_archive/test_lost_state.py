@@ -114,6 +114,10 @@ def test_a_lost_and_a_rolled_back_ledger_are_refused_until_they_are_rebuilt(
 
 def assert_told(archive: ArchiveUnderTest) -> None:
     """Assert that `finkray status` and the page say that the ledger is older, and what to do."""
+    # The process has ended, and its last report counts for some seconds more.
+    wait_until(
+        "an end of the reports", lambda: "running" not in told(archive)["finkray status"], 30
+    )
     for name, text in told(archive).items():
         assert "stopped, and cannot start" in text, (name, text)
         assert "`finkray ledger rebuild` makes one" in text, (name, text)
