@@ -47,7 +47,7 @@ def left_of_job(home: Path, settings: Path) -> list[psutil.Process]:
     for process in _started_by(home):
         if any(str(settings) in word for word in command_of(process)):
             left.append(process)
-            with suppress(psutil.NoSuchProcess):  # it has ended since
+            with suppress(psutil.Error):  # it has ended since, or another user's cannot be read
                 left += process.children(recursive=True)
     return left
 
