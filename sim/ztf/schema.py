@@ -28,7 +28,6 @@ def schema_text(version: Version) -> str:
 class _Writer:
     def __init__(self, version: Version) -> None:
         self._version = version
-        self._is_version_3 = version == "3.3"
         self._has_forced_photometry = version != "3.3"
         self._null_first = version != "3.3"
 
@@ -56,9 +55,8 @@ class _Writer:
             self._optional("cutoutDifference", "ztf.alert.cutout"),
         ]
         # The two versions spell the same full name, ztf.alert, in two ways.
-        name = (
-            {"name": "alert", "namespace": "ztf"} if self._is_version_3 else {"name": "ztf.alert"}
-        )
+        in_one = {"name": "ztf.alert"}
+        name = {"name": "alert", "namespace": "ztf"} if self._version == "3.3" else in_one
         return {
             "type": "record",
             "version": self._version,
@@ -86,7 +84,7 @@ class _Writer:
         if field.type.endswith("!"):
             return {"type": self._union(primitive), "name": field.name, "doc": field.doc}
         spec = self._optional(field.name, primitive)
-        if field.name == "tooflag" and self._is_version_3:
+        if field.name == "tooflag" and self._version == "3.3":
             spec["default"] = 0
         return {**spec, "doc": field.doc}
 
