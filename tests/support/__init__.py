@@ -36,6 +36,7 @@ Services and catalogues
     limits               the limits of a service's process
     parity               a service that classifies alerts, and its results
     made_catalogs        small catalogues
+    filters              filters of a few lines of Python
 
 Storages
     storage_contract     the tests that every storage must pass, with those of
